@@ -1,0 +1,1 @@
+"""What learns, and what it eats. Imports neither Prefect nor MLflow."""

@@ -1,0 +1,17 @@
+"""The two errors that a person sees as one line.
+
+    Exception
+    ├── UserError   a mistake that the user can mend        exit code 2
+    └── RunError    the run failed for a reason outside us  exit code 1
+
+Configurations raise ``ValueError`` (see `model.configuration`), which the command line shows like a `UserError`.
+Anything else that reaches the top is a defect of ours and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Wrong use or bad input. The message is one line: what, where, what to do."""
+
+
+class RunError(Exception):
+    """The run could not be finished: an outage, a full disk. The message is one line: what, where, what to do."""

@@ -1,0 +1,1 @@
+"""One file a step of the pipeline, and the engines that the steps call."""

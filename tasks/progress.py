@@ -1,0 +1,97 @@
+"""Progress of long steps: bars on a terminal, plain lines in a log; both say how long is left. All of it on stderr."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_INTERVAL_S = 10.0
+logger = logging.getLogger(__name__)
+console = Console(stderr=True)
+_lock = threading.Lock()
+_open: dict[str, "Bar"] = {}
+_display: Progress | None = None
+
+
+class Bar:
+    """One step's progress. Threads may share it."""
+
+    def __init__(self, step: str, total: int, unit: str) -> None:
+        self.step, self.total, self.unit = step, total, unit
+        self.done = 0
+        self.started = self.last_line = time.monotonic()
+        self.handle = _display.add_task(step, total=total, note="") if _display else None
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """`count` more are done. The note, a few words, replaces the one before."""
+        with _lock:
+            self.done += count
+            now = time.monotonic()
+            if _display is not None and self.handle is not None:
+                _display.update(self.handle, advance=count, note=note or None)
+            elif now - self.last_line >= LINE_INTERVAL_S or (self.done >= self.total and count):
+                self.last_line = now
+                logger.info(self._line(now, note))
+
+    def _line(self, now: float, note: str) -> str:
+        seconds = now - self.started
+        left_s = seconds / self.done * (self.total - self.done) if self.done else float("nan")
+        left = f", {format_seconds(left_s)} left" if self.done < self.total and self.done else ""
+        return f"{self.step}: {self.done:,} of {self.total:,} {self.unit}{left}" + (f" ({note})" if note else "")
+
+
+def format_seconds(seconds: float) -> str:
+    """3 s, 4 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+@contextmanager
+def progress(step: str, total: int, *, unit: str) -> Iterator[Bar]:
+    """Show the progress of a step while the block runs; inside, call `Bar.advance`.
+
+    A second opening of the same step in this process (a chunk beside others) joins the bar that is already shown.
+    """
+    global _display
+    with _lock:
+        bar = _open.get(step)
+        owner = bar is None
+        if bar is None:
+            if _display is None and console.is_terminal and sys.stderr.isatty():
+                _display = Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TimeElapsedColumn(),
+                    TextColumn("left"),
+                    TimeRemainingColumn(),
+                    TextColumn("{task.fields[note]}"),
+                    console=console,
+                )
+                _display.start()
+            bar = _open[step] = Bar(step, total, unit)
+    try:
+        yield bar
+    finally:
+        if owner:
+            with _lock:
+                del _open[step]
+                if not _open and _display is not None:
+                    _display.stop()
+                    _display = None
