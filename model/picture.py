@@ -1,0 +1,182 @@
+"""From a picture file's bytes to pixels: one function for training and for describing a new picture.
+
+Shapes: C channels (RGB), S `image.size_px`, both sides of every picture.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from model.configuration import check, check_choice, setting
+
+RESIZE_RULES = ("squash", "crop", "pad")
+# Formats that a shop serves. Pillow's others stay shut: some start other programs (EPS), few have been fuzzed well.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+MAX_PIXELS = 64_000_000
+MIN_SIDE_PX = 4  # less is a tracking pixel, not a product
+# A JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) that leaves this many times the size asked for.
+# Measured in docs/experiments.md: 2 keeps every picture of three corpora above 38 dB, 1 does not.
+JPEG_MARGIN = 2
+WHITE = (255, 255, 255)
+
+# Too large a picture is an error below; Pillow's own warning at half of its own bound would only reach the terminal.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+# What Pillow raises on damaged files (its plugins raise more than the OSError that they document).
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, struct.error)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """How pictures are resized, in training and for every new picture."""
+
+    size_px: int = setting(256, "width and height of the stored pictures", unit="px")
+    resize: str = setting("squash", "squash ignores the aspect; crop takes the middle square; pad adds white")
+
+    def __post_init__(self) -> None:
+        check(8 <= self.size_px <= 2048, "image.size_px", self.size_px, "in [8, 2048]")
+        check_choice("image.resize", self.resize, RESIZE_RULES)
+
+
+class PictureError(Exception):
+    """The bytes are no picture that can be used. `reason` is one of REASONS, `detail` says more."""
+
+    REASONS = ("not_a_picture", "truncated", "too_many_pixels", "too_small", "unsupported_mode")
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        assert reason in self.REASONS
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture's pixels, uint8 (C, S, S) RGB, and the size that its file had, upright."""
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+
+
+def decode(data: bytes, config: ImageConfig) -> NDArray[np.uint8]:
+    """Decode and resize a picture: uint8 (C, S, S), RGB.
+
+    Raises:
+        PictureError: the bytes cannot be used as a picture.
+    """
+    return decode_with_size(data, config).pixels
+
+
+def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = JPEG_MARGIN) -> Decoded:
+    """As `decode`, and also the size of the picture before resizing.
+
+    Args:
+        data: the file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000.
+        config: size and resize rule.
+        margin: a JPEG is decoded at the smallest scale that leaves `margin` times the size asked for;
+            infinite for the full size.
+
+    Raises:
+        PictureError: the bytes cannot be used as a picture.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except _BOMB as error:
+        raise PictureError("too_many_pixels", str(error)) from None
+    except (*_DAMAGE, zlib.error) as error:
+        raise PictureError("not_a_picture", type(error).__name__) from None
+    with image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise PictureError("too_many_pixels", f"{width}×{height}")
+        if min(width, height) < MIN_SIDE_PX:
+            raise PictureError("too_small", f"{width}×{height}")
+        orientation = _orientation(image)
+        target = _target_size(width, height, config)
+        if image.format in {"JPEG", "MPO"}:
+            wanted = (
+                min(width, round(target[0] * min(margin, width))),
+                min(height, round(target[1] * min(margin, height))),
+            )
+            image.draft(None, wanted)
+        try:
+            image.load()
+            rgb = _to_rgb(image)
+        except _BOMB as error:
+            raise PictureError("too_many_pixels", str(error)) from None
+        except (*_DAMAGE, zlib.error) as error:
+            raise PictureError("truncated", str(error)) from None
+        square = _resize(rgb, target, config)
+    # Turned after resizing: the same result for a fraction of the work, as all three rules treat both axes alike.
+    if orientation in _TURNS:
+        square = square.transpose(_TURNS[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    # (S, S, C) -> (C, S, S)
+    return Decoded(np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none."""
+    try:
+        value: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGE:
+        return 1  # a damaged EXIF block does not damage the picture
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _target_size(width: int, height: int, config: ImageConfig) -> tuple[int, int]:
+    """The size, in px, that the whole picture is scaled to (crop then keeps the middle, pad adds to it)."""
+    if config.resize == "squash":
+        return config.size_px, config.size_px
+    scale = config.size_px / (min(width, height) if config.resize == "crop" else max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: alpha on white, 16 bits to 8."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        # 16-bit grey, or 32-bit holding 16-bit values: the upper byte, as Pillow does itself for 16-bit RGB.
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise PictureError("unsupported_mode", "floating point pixels have no agreed range")
+    if image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        background = Image.new("RGBA", coloured.size, (*WHITE, 255))
+        background.alpha_composite(coloured)
+        return background.convert("RGB")
+    return image.convert("RGB")
+
+
+def _resize(image: Image.Image, target: tuple[int, int], config: ImageConfig) -> Image.Image:
+    """RGB of any size to S×S by the rule, bicubic with antialiasing."""
+    size = config.size_px
+    if config.resize == "squash":
+        return image.resize((size, size), Image.Resampling.BICUBIC)
+    if config.resize == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    canvas = Image.new("RGB", (size, size), WHITE)
+    canvas.paste(image.resize(target, Image.Resampling.BICUBIC), ((size - target[0]) // 2, (size - target[1]) // 2))
+    return canvas

@@ -1,0 +1,184 @@
+"""The picture store: `train.h5` and `test.h5`, written once in order, then read at random by many workers.
+
+Shapes: N rows, B rows asked for, C channels (RGB), S both sides of a picture in px.
+
+A store holds `images` uint8 (N, C, S, S), `record_id` and `split` (N,) strings, and the attributes of `StoreInfo`.
+Uncompressed, `images` is one contiguous block, so a row is read with one `pread`, past HDF5's own bookkeeping and lock.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from model.configuration import check_choice
+from model.files import atomic_path
+
+SCHEMA_VERSION = 1
+COMPRESSIONS = ("none", "lzf", "gzip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreInfo:
+    """What a store says about itself.
+
+    Attributes:
+        rows: N, the number of pictures.
+        size_px: S, width and height.
+        resize: the resize rule, see `model.picture.ImageConfig`.
+        fingerprint: of the catalogue that the pictures belong to.
+        dataset_id: of the dataset that the store is a part of.
+        schema_version: of this layout.
+    """
+
+    rows: int
+    size_px: int
+    resize: str
+    fingerprint: str
+    dataset_id: str
+    schema_version: int = SCHEMA_VERSION
+
+
+def write_store(
+    path: Path,
+    rows: Iterable[tuple[str, str, NDArray[np.uint8]]],
+    info: StoreInfo,
+    *,
+    compression: str = "none",
+) -> None:
+    """Write a store, streaming: one picture in memory at a time. The file appears whole or not at all.
+
+    Args:
+        path: the file to write.
+        rows: exactly `info.rows` of (record id, split, picture uint8 (C, S, S)).
+        info: what the store says about itself.
+        compression: none, lzf (fast) or gzip (smaller); lossless.
+    """
+    check_choice("compression", compression, COMPRESSIONS)
+    shape = (info.rows, 3, info.size_px, info.size_px)  # (N, C, S, S)
+    layout: dict[str, Any] = {}
+    if compression != "none" and info.rows:
+        layout = {"chunks": (1, *shape[1:]), "compression": compression, "shuffle": False}
+    record_ids: list[str] = []
+    splits: list[str] = []
+    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+        images = file.create_dataset("images", shape, dtype=np.uint8, **layout)
+        for row, (record_id, split, picture) in enumerate(rows):
+            assert row < info.rows, f"more than the {info.rows} rows announced for {path.name}"
+            assert picture.shape == shape[1:], f"row {row} of {path.name} has shape {picture.shape}"
+            assert picture.dtype == np.uint8, f"row {row} of {path.name} is {picture.dtype}"
+            images.write_direct(np.ascontiguousarray(picture)[None], dest_sel=np.s_[row : row + 1])
+            record_ids.append(record_id)
+            splits.append(split)
+        assert len(record_ids) == info.rows, f"{len(record_ids)} of {info.rows} rows came for {path.name}"
+        file.create_dataset("record_id", data=record_ids, shape=(info.rows,), dtype=h5py.string_dtype())
+        file.create_dataset("split", data=splits, shape=(info.rows,), dtype=h5py.string_dtype())
+        facts = asdict(info)
+        del facts["rows"]
+        file.attrs.update(facts)
+
+
+class PictureStore:
+    """Reads a store. May be copied to other processes at any time (pickled or forked): each opens the file itself.
+
+    Raises:
+        OSError: there is no such file, or it is no HDF5 file.
+        ValueError: it is an HDF5 file of another layout.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._owner = 0  # the process that opened the file
+        with h5py.File(self.path, "r") as file:
+            if "images" not in file or file.attrs.get("schema_version") != SCHEMA_VERSION:
+                version = file.attrs.get("schema_version")
+                raise ValueError(f"{path} is no picture store of schema {SCHEMA_VERSION} (it says {version})")
+            images = file["images"]
+            facts = {name: _plain(value) for name, value in file.attrs.items()}
+            self.info = StoreInfo(rows=len(images), **facts)
+            self.record_ids: list[str] = file["record_id"].asstr()[:].tolist()
+            self.splits: list[str] = file["split"].asstr()[:].tolist()
+            self._shape: tuple[int, ...] = tuple(images.shape[1:])  # (C, S, S)
+            # None for a compressed store, which is read through HDF5.
+            self._offset: int | None = images.id.get_offset() if images.chunks is None else None
+
+    def __len__(self) -> int:
+        return self.info.rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_owner": 0, "_descriptor": None, "_file": None}
+
+    def read(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
+        """Pictures uint8 (B, C, S, S), in the order asked for; repeated rows are allowed.
+
+        Raises:
+            IndexError: a row outside 0 … N-1.
+        """
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                return self._read_block(start, max(stop - start, 0))
+            rows = range(start, stop, step)
+        out = np.empty((len(rows), *self._shape), np.uint8)
+        for place, row in enumerate(rows):
+            if not 0 <= row < len(self):
+                raise IndexError(f"row {row} of {self.path.name}, which has {len(self)}")
+            self._read_into(out[place : place + 1], int(row))
+        return out
+
+    def close(self) -> None:
+        """Close what this process has opened; the next read opens it again."""
+        if self._owner == os.getpid():
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+            if self._file is not None:
+                self._file.close()
+        self._owner, self._descriptor, self._file = 0, None, None
+
+    _descriptor: int | None = None
+    _file: Any = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_owner"):
+            self.close()
+
+    def _open(self) -> None:
+        """Open the file in this process. A descriptor inherited by a fork is left to the parent."""
+        self._descriptor = self._file = None
+        if self._offset is not None:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            self._file = h5py.File(self.path, "r")
+        self._owner = os.getpid()
+
+    def _read_block(self, start: int, count: int) -> NDArray[np.uint8]:
+        out = np.empty((count, *self._shape), np.uint8)
+        if count:
+            self._read_into(out, start)
+        return out
+
+    def _read_into(self, out: NDArray[np.uint8], start: int) -> None:
+        """Fill `out` (B, C, S, S) with the rows from `start` on."""
+        if self._owner != os.getpid():
+            self._open()
+        if self._descriptor is None:
+            self._file["images"].read_direct(out, np.s_[start : start + len(out)])
+            return
+        assert self._offset is not None
+        position = self._offset + start * out[0].nbytes
+        left = out.data.cast("B")
+        while left:
+            count = os.preadv(self._descriptor, [left], position)
+            if count == 0:
+                raise OSError(f"{self.path} ends before row {start + len(out) - 1}: it was cut short")
+            left, position = left[count:], position + count
+
+
+def _plain(value: Any) -> Any:
+    """An HDF5 attribute as a Python value."""
+    return value.item() if isinstance(value, np.generic) else value

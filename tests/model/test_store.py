@@ -1,0 +1,146 @@
+"""The picture store: what is written is read back, from any process, in any order."""
+
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.store import COMPRESSIONS, PictureStore, StoreInfo, write_store
+
+ROWS, SIZE_PX = 9, 16
+PICTURES = np.random.default_rng(1).integers(0, 256, (ROWS, 3, SIZE_PX, SIZE_PX), np.uint8)
+INFO = StoreInfo(rows=ROWS, size_px=SIZE_PX, resize="squash", fingerprint="f", dataset_id="d")
+
+
+def rows() -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+    for row in range(ROWS):
+        yield f"räcord-{row}", "train" if row < 6 else "validation", PICTURES[row]
+
+
+@pytest.fixture(params=COMPRESSIONS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> PictureStore:
+    write_store(tmp_path / "train.h5", rows(), INFO, compression=request.param)
+    return PictureStore(tmp_path / "train.h5")
+
+
+def test_what_was_written_is_read_back(store: PictureStore) -> None:
+    assert len(store) == ROWS
+    assert store.info == INFO
+    assert store.record_ids == [f"räcord-{row}" for row in range(ROWS)]
+    assert store.splits == ["train"] * 6 + ["validation"] * 3
+    assert np.array_equal(store.read(slice(None)), PICTURES)
+
+
+@pytest.mark.parametrize("wanted", [[3], [8, 0, 3, 3], [], [-0]])
+def test_rows_come_in_the_order_asked_for(store: PictureStore, wanted: list[int]) -> None:
+    assert np.array_equal(store.read(wanted), PICTURES[wanted])
+    assert np.array_equal(store.read(np.array(wanted, np.int64)), PICTURES[np.array(wanted, np.int64)])
+
+
+@pytest.mark.parametrize(
+    "wanted", [slice(2, 5), slice(None, None, 3), slice(5, 2), slice(7, 100), slice(None, None, -1)]
+)
+def test_slices_are_those_of_a_sequence(store: PictureStore, wanted: slice) -> None:
+    assert np.array_equal(store.read(wanted), PICTURES[wanted])
+
+
+@pytest.mark.parametrize("row", [-1, ROWS])
+def test_a_row_outside_the_store_is_an_error(store: PictureStore, row: int) -> None:
+    with pytest.raises(IndexError, match=f"row {row} "):
+        store.read([row])
+
+
+def test_the_file_is_plain_hdf5(store: PictureStore) -> None:
+    with h5py.File(store.path) as file:
+        assert np.array_equal(file["images"][:], PICTURES)
+        assert file["record_id"].asstr()[2] == "räcord-2"
+        assert dict(file.attrs) == {
+            "schema_version": 1,
+            "size_px": SIZE_PX,
+            "resize": "squash",
+            "fingerprint": "f",
+            "dataset_id": "d",
+        }
+
+
+def _read_in_child(store: PictureStore, wanted: list[int]) -> bytes:
+    return store.read(wanted).tobytes()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_many_processes_read_at_once_even_when_the_store_was_open_before_they_started(
+    store: PictureStore, method: str
+) -> None:
+    store.read([0])
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        read = pool.starmap(_read_in_child, [(store, [row, 0]) for row in range(ROWS)])
+    assert read == [PICTURES[[row, 0]].tobytes() for row in range(ROWS)]
+
+
+def test_threads_share_a_store(store: PictureStore) -> None:
+    wrong: list[int] = []
+
+    def read_all() -> None:
+        rows = list(range(ROWS)) * 20
+        wrong.extend(row for row in rows if not np.array_equal(store.read([row])[0], PICTURES[row]))
+
+    threads = [threading.Thread(target=read_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_pickled_store_carries_no_open_file(store: PictureStore) -> None:
+    store.read([0])
+    copied = pickle.loads(pickle.dumps(store))
+    assert np.array_equal(copied.read([1]), PICTURES[[1]])
+
+
+def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
+    write_store(tmp_path / "a.h5", rows(), INFO)
+    write_store(tmp_path / "b.h5", rows(), INFO)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_a_store_without_rows_is_a_store(tmp_path: Path) -> None:
+    info = StoreInfo(rows=0, size_px=SIZE_PX, resize="pad", fingerprint="f", dataset_id="d")
+    for compression in COMPRESSIONS:
+        write_store(tmp_path / "test.h5", [], info, compression=compression)
+        store = PictureStore(tmp_path / "test.h5")
+        assert store.info == info
+        assert store.record_ids == store.splits == []
+        assert store.read(slice(None)).shape == (0, 3, SIZE_PX, SIZE_PX)
+
+
+@pytest.mark.parametrize("announced", [ROWS - 1, ROWS + 1])
+def test_another_number_of_rows_than_announced_leaves_no_file(tmp_path: Path, announced: int) -> None:
+    info = StoreInfo(rows=announced, size_px=SIZE_PX, resize="squash", fingerprint="f", dataset_id="d")
+    with pytest.raises(AssertionError, match="rows"):
+        write_store(tmp_path / "train.h5", rows(), info)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "train.h5"
+    write_store(path, rows(), INFO)
+    store = PictureStore(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(OSError, match="cut short"):
+        store.read(slice(None))
+
+
+def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="no picture store of schema 1"):
+        PictureStore(tmp_path / "other.h5")
