@@ -1,0 +1,46 @@
+"""Where runs are tracked."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.configuration import check, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where runs are tracked, and under which names."""
+
+    uri: str = setting("", "MLflow's address; empty: MLFLOW_TRACKING_URI, else mlflow.db in the workdir")
+    experiment: str = setting("ec-descr-gen", "the experiment that runs are collected in")
+    model_name: str = setting("ec-descr-gen", "the name of the model in the registry")
+    system_metrics: bool = setting(True, "log processor, memory, disk and GPU use during training")
+    timeout_s: int = setting(20, "longest wait for one answer of the tracking server", unit="seconds")
+    pictures_every_epochs: int = setting(5, "draw descriptions and attention this often", unit="epochs")
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        check(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
+        check(
+            bool(self.model_name.strip()) and not set(self.model_name) & set("/:"),
+            "tracking.model_name",
+            self.model_name,
+            "a name without / and :",
+        )
+        check(self.timeout_s >= 1, "tracking.timeout_s", self.timeout_s, "at least 1")
+        check(self.pictures_every_epochs >= 1, "tracking.pictures_every_epochs", self.pictures_every_epochs, ">= 1")
+        known = ("", "http://", "https://", "sqlite://", "postgresql://", "postgresql+", "mysql://", "mysql+")
+        known_uri = not self.uri or self.uri.startswith(known[1:])
+        check(known_uri, "tracking.uri", self.uri, "an address that starts with " + ", ".join(known[1:]))
+
+    def tracking_uri(self, workdir: Path) -> str:
+        """The address to use: the one configured, else the environment's, else the workdir's own store."""
+        given = self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        return given or f"sqlite:///{(workdir / 'mlflow.db').resolve()}"
+
+
+def artifact_location(uri: str, workdir: Path) -> str | None:
+    """Where the files of runs go: WORKDIR/mlartifacts for the workdir's own store, else where the server puts them."""
+    if uri.startswith("sqlite://"):
+        return (workdir / "mlartifacts").resolve().as_uri()
+    return None

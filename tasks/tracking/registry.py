@@ -1,0 +1,222 @@
+"""The model in MLflow: logged with its code, registered, champion or challenger; and fetched from there again."""
+
+import base64
+import importlib.metadata
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import model as model_package
+from model.errors import RunError, UserError
+from model.files import write_text
+from tasks.tracking.config import TrackingConfig
+from tasks.tracking.store import make_client, outages
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+logger = logging.getLogger(__name__)
+CHAMPION, CHALLENGER = "champion", "challenger"
+PREVIOUS_TAG = "champion before"
+# What model/ imports: a machine with these and the logged files describes pictures.
+REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "pandas", "pyarrow", "h5py", "pillow", "nltk")
+
+
+def requirements() -> list[str]:
+    """The packages that the logged model needs, pinned to the versions it was made with."""
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def log_and_register(
+    client: "MlflowClient",
+    name: str,
+    run_id: str,
+    *,
+    model_dir: str,
+    step: int,
+    card: str,
+    example: str | None,
+    facts: Mapping[str, str],
+) -> dict[str, Any]:
+    """Log a model directory to its run and make it a version of the registered model.
+
+    Called again for the same run and epoch (a kill came between) it finds the version that is there.
+
+    Returns:
+        model_uri, version, alias, decision.
+
+    Raises:
+        What `tasks.tracking.store.outages` lists.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for version in client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'"):
+        if version.tags.get("epoch") == str(step):
+            return _decide(client, name, str(version.version))
+    model_id = _log(client, run_id, model_dir=Path(model_dir), step=step, card=card, example=example)
+    try:
+        client.create_registered_model(name, description="Writes the description of a product from its picture.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created = client.create_model_version(
+        name,
+        f"models:/{model_id}",
+        run_id=run_id,
+        tags={"epoch": str(step), **facts},
+        description=card,
+        model_id=model_id,
+    )
+    return _decide(client, name, str(created.version))
+
+
+def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None) -> str:
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    run = client.get_run(run_id)
+    logged = client.create_logged_model(
+        run.info.experiment_id, name="describer", source_run_id=run_id, params=dict(run.data.params)
+    )
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema([ColSpec(DataType.string)]),
+        params=ParamSchema([ParamSpec("beam_size", DataType.long, 0), ParamSpec("max_words", DataType.long, 0)]),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_text(Path(folder) / "README.md", card)
+        Model.log(
+            artifact_path=None,
+            flavor=mlflow.pyfunc,
+            name="describer",
+            run_id=run_id,
+            model_id=logged.model_id,
+            step=step,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            code_paths=[os.path.dirname(model_package.__file__)],  # noqa: PTH120
+            artifacts={"model": str(model_dir), "card": str(Path(folder) / "README.md")},
+            signature=signature,
+            input_example=[base64.b64encode(Path(example).read_bytes()).decode("ascii")] if example else None,
+            pip_requirements=requirements(),
+        )
+    return str(logged.model_id)
+
+
+def _decide(client: "MlflowClient", name: str, version: str) -> dict[str, Any]:
+    champion = _by_alias(client, name, CHAMPION)
+    if champion is None or str(champion.version) == version:
+        alias, decision = CHAMPION, "champion: there was none"
+    else:
+        alias, decision = CHALLENGER, f"challenger: version {champion.version} is the champion"
+    client.set_registered_model_alias(name, alias, version)
+    return {"model_uri": f"models:/{name}/{version}", "version": version, "alias": alias, "decision": decision}
+
+
+def _by_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+class Registry:
+    """The registered model of a workdir. Every call raises RunError, in one line, if the store can't be reached."""
+
+    def __init__(self, config: TrackingConfig, workdir: Path) -> None:
+        self.name, self.uri = config.model_name, config.tracking_uri(workdir)
+        self.client = make_client(config, workdir)
+
+    def champion(self) -> dict[str, Any] | None:
+        """model_uri, version, run_id and tags of the champion; None if there is none."""
+        version = self._ask(_by_alias, self.client, self.name, CHAMPION)
+        if version is None:
+            return None
+        number = str(version.version)
+        uri = f"models:/{self.name}/{number}"
+        return {"model_uri": uri, "version": number, "run_id": version.run_id, "tags": dict(version.tags)}
+
+    def promote(self, version: str) -> None:
+        """Make a version the champion; it remembers the one before, for `rollback`."""
+        before = self.champion()
+        if before is not None and before["version"] == version:
+            return
+        if before is not None:
+            self._ask(self.client.set_model_version_tag, self.name, version, PREVIOUS_TAG, before["version"])
+        self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, version)
+        challenger = self._ask(_by_alias, self.client, self.name, CHALLENGER)
+        if challenger is not None and str(challenger.version) == version:
+            self._ask(self.client.delete_registered_model_alias, self.name, CHALLENGER)
+
+    def rollback(self) -> tuple[str, str]:
+        """Give the alias back to the champion before; returns (version that lost it, version that has it).
+
+        Raises:
+            UserError: there is no champion, or none before it.
+        """
+        now = self.champion()
+        if now is None:
+            raise UserError(f"There is no champion of {self.name} in {self.uri}: run the pipeline first.")
+        before = now["tags"].get(PREVIOUS_TAG)
+        if before is None:
+            raise UserError(f"Version {now['version']} of {self.name} is the first champion: none came before it.")
+        self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, before)
+        return now["version"], before
+
+    def fetch(self, model_uri: str, folder: Path) -> Path:
+        """Copy a registered model's directory (weights, configuration, vocabulary) into `folder`; returns its path.
+
+        Args:
+            model_uri: `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
+            folder: where to; a version that is there already is not copied again.
+
+        Raises:
+            UserError: there is no such model.
+        """
+        import mlflow.artifacts
+        from mlflow.exceptions import MlflowException
+
+        name, _, alias = model_uri.removeprefix("models:/").partition("@")
+        if alias:
+            found = self._ask(_by_alias, self.client, name, alias)
+            if found is None:
+                raise UserError(f"{model_uri}: no version of {name} is {alias} in {self.uri}. Run the pipeline first.")
+            model_uri = f"models:/{name}/{found.version}"
+        place = folder / model_uri.removeprefix("models:/").replace("/", "-")
+        if place.is_dir():
+            return place
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            try:
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"{model_uri}/artifacts", dst_path=partial, tracking_uri=self.uri
+                )
+            except MlflowException as error:
+                raise UserError(f"{model_uri} can't be had from {self.uri}: {_first_line(error)}") from error
+            except outages() as error:
+                raise RunError(f"{model_uri} can't be had from {self.uri}: {_first_line(error)}") from error
+            candidates = [path.parent for path in Path(partial).rglob("weights.safetensors")]
+            if not candidates:
+                raise UserError(f"{model_uri} in {self.uri} is not a model of this project.")
+            candidates[0].rename(place)
+        return place
+
+    def _ask(self, call: Any, *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except outages() as error:
+            raise RunError(
+                f"MLflow's registry at {self.uri} did not answer: {_first_line(error)}. Start it, or set tracking.uri."
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,237 @@
+"""One run of the pipeline as MLflow sees it: started once, continued by every later step, never lost."""
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.files import read_json, write_json
+from tasks.tracking.config import TrackingConfig
+from tasks.tracking.journal import Entry, Journal
+from tasks.tracking.store import Store, make_client, outages
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_S = 30.0
+HEAVY = {"artifact", "image", "table", "model"}  # these go to the artifact store, which can be full on its own
+
+
+def start_run(
+    config: TrackingConfig,
+    *,
+    workdir: Path,
+    run_dir: Path,
+    name: str,
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, Any],
+) -> "TrackedRun":
+    """Start a run, or continue the one that was started in the same folder.
+
+    Args:
+        config: where and under which names.
+        workdir: holds mlflow.db and mlartifacts/ unless another store is configured.
+        run_dir: the run's own folder, WORKDIR/runs/<run-id>; the journal stands in its `tracking/`.
+        name: what the run is called in MLflow.
+        parameters: the whole configuration; sections may be nested and are written `section.key`.
+        tags: Prefect run, git commit, dataset id, device; see `tasks.tracking.facts.environment_tags`.
+    """
+    settings = run_dir / "tracking" / "settings.json"
+    again = settings.is_file()
+    if not again:
+        write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve())})
+    run = TrackedRun(run_dir)
+    if again:
+        run.journal.append("resume")
+    else:
+        run.journal.append("start", name=name, folder=str(run_dir.resolve()))
+    run.journal.append("params", **flatten(parameters))
+    run.log_tags(tags)
+    return run
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `section.key` -> text."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+@dataclass
+class TrackedRun:
+    """The run in `run_dir`, started by `start_run`. Cheap to make: every step makes its own from the path.
+
+    Each `log_…` returns at once when the store is unreachable: what it was given stands in the journal.
+    """
+
+    run_dir: Path
+    _next_try: float = field(default=0.0, repr=False)
+    _store: Store | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read what `start_run` wrote."""
+        self.folder = self.run_dir / "tracking"
+        settings = read_json(self.folder / "settings.json")
+        self.config = TrackingConfig(**settings["config"])
+        self.workdir = Path(settings["workdir"])
+        self.journal = Journal(self.folder)
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None while its store has never been reached."""
+        path = self.folder / "mlflow_run.json"
+        return str(read_json(path)["run_id"]) if path.is_file() else None
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where it is tracked."""
+        return self.config.tracking_uri(self.workdir)
+
+    @property
+    def upload_command(self) -> str:
+        """The command that sends what the store does not have yet."""
+        return shlex.join([sys.executable, "-m", "tasks.tracking.upload", str(self.run_dir)])
+
+    def log_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags; an empty value is left out."""
+        self._keep("tags", **{name: str(value) for name, value in tags.items() if value not in {None, ""}})
+
+    def log_metrics(self, metrics: Mapping[str, float | None], *, step: int = 0) -> None:
+        """Log numbers at a step (an epoch, counted from 1). None means not measured and is left out."""
+        known = {name: float(value) for name, value in metrics.items() if value is not None}
+        self._keep("metrics", step=step, metrics=known)
+
+    def log_dataset(
+        self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any] | None = None
+    ) -> None:
+        """Log a data set that the run reads. `context`: training, validation, test."""
+        self._keep("dataset", name=name, digest=digest, source=source, context=context, profile=dict(profile or {}))
+
+    def log_files(self, paths: Sequence[Path], folder: str = "") -> None:
+        """Log files or folders under `folder` of the run's artifacts. They must stay where they are."""
+        for path in paths:
+            self.journal.append("artifact", path=str(path.resolve()), folder=folder)
+        self.flush()
+
+    def log_picture(self, path: Path, *, key: str, step: int) -> None:
+        """Log a picture that belongs to a step: the run page shows those of one key as a series."""
+        self._keep("image", path=str(path.resolve()), key=key, step=step)
+
+    def log_table(self, parquet: Path, name: str) -> None:
+        """Log a table (from a Parquet file) that the run page shows row by row."""
+        self._keep("table", path=str(parquet.resolve()), name=name)
+
+    def log_note(self, markdown: str) -> None:
+        """The run's description: what its page shows first."""
+        self.log_tags({"mlflow.note.content": markdown})
+
+    def register_model(
+        self, model_dir: Path, *, step: int, card: str, example: Path | None = None, **facts: Any
+    ) -> dict[str, Any] | None:
+        """Log the model directory and register it: champion if there is none, else challenger.
+
+        Args:
+            model_dir: weights, configuration, vocabulary.
+            step: the chosen epoch.
+            card: the model card, Markdown.
+            example: one encoded picture file for the input example.
+            facts: kept as tags of the version (dataset id, main scores).
+
+        Returns:
+            model_uri, version, alias, decision; None if the store could not be reached (kept for the upload).
+        """
+        self._keep(
+            "model",
+            model_dir=str(model_dir.resolve()),
+            step=step,
+            card=card,
+            example=str(example.resolve()) if example else None,
+            facts={name: str(value) for name, value in facts.items()},
+        )
+        if any(entry.kind == "model" for entry in self.journal.pending()):
+            return None
+        found: dict[str, Any] = read_json(self.folder / "registered.json")
+        return found
+
+    def end(self, status: str = "FINISHED") -> bool:
+        """End the run (FINISHED, FAILED, KILLED). False, with the upload command logged, if anything is left."""
+        self.journal.append("end", status=status)
+        self._next_try = 0.0
+        return self.flush()
+
+    def history(self) -> dict[str, list[tuple[int, float]]]:
+        """Every metric logged so far: its steps and values, in order of steps; a later value replaces one before."""
+        found: dict[str, dict[int, float]] = {}
+        for entry in self.journal.entries():
+            if entry.kind == "metrics":
+                for name, value in entry.values["metrics"].items():
+                    found.setdefault(name, {})[entry.values["step"]] = value
+        return {name: sorted(values.items()) for name, values in found.items()}
+
+    def _keep(self, kind: str, **values: Any) -> None:
+        self.journal.append(kind, **values)
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what is pending; True if nothing is left. After a failure, at most one try in `RETRY_AFTER_S`."""
+        if time.monotonic() < self._next_try:
+            return False
+        failed_heavy = False
+        left = 0
+        for entry in self.journal.pending():
+            if failed_heavy and entry.kind in HEAVY:
+                left += 1
+                continue
+            reason = self._send(entry)
+            if reason is None:
+                self.journal.mark_sent(entry)
+                continue
+            left += 1
+            self._next_try = time.monotonic() + RETRY_AFTER_S
+            logger.warning(
+                "MLflow at %s did not take %s (%s). It is kept in %s; send it later with: %s",
+                self.tracking_uri,
+                entry.kind,
+                reason,
+                self.folder,
+                self.upload_command,
+            )
+            if entry.kind not in HEAVY:
+                return False
+            failed_heavy = True
+        return left == 0
+
+    def _send(self, entry: Entry) -> str | None:
+        try:
+            if self._store is None:
+                self._store = Store(make_client(self.config, self.workdir), self.config, self.workdir, self.folder)
+            self._store.send(entry)
+        except outages() as error:
+            lines = str(error).strip().splitlines()
+            return lines[0][:300] if lines else type(error).__name__
+        return None
+
+    @contextmanager
+    def system_metrics(self) -> Iterator[None]:
+        """Log processor, memory, disk and GPU use while the block runs, if configured and the store is reached."""
+        run_id = self.run_id
+        if not self.config.system_metrics or run_id is None:
+            yield
+            return
+        from mlflow.system_metrics import system_metrics_monitor
+
+        monitor: Any = vars(system_metrics_monitor)["SystemMetricsMonitor"](
+            run_id, resume_logging=True, tracking_uri=self.tracking_uri
+        )
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()

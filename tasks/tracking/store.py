@@ -1,0 +1,196 @@
+"""Sends a journal's entries to MLflow. The only place that knows its client's calls for runs."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.files import read_json, write_json
+from tasks.tracking.config import TrackingConfig, artifact_location
+from tasks.tracking.journal import Entry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+RUN_FOLDER_TAG = "ec-descr-gen.run"
+MAX_PARAM_CHARS = 6000
+
+
+def make_client(config: TrackingConfig, workdir: Path) -> "MlflowClient":
+    """A client of the configured store, that gives up an unreachable server within seconds, not minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(config.timeout_s))
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import mlflow
+
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics.system_metrics_monitor"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    uri = config.tracking_uri(workdir)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    # Logging a model reads the process-wide address; everything else is given the client.
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def outages() -> tuple[type[Exception], ...]:
+    """What an unreachable, broken or full store raises."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, RequestException, SQLAlchemyError, OSError)
+
+
+class Store:
+    """One run's place in MLflow.
+
+    Args:
+        client: the connection.
+        config: names of experiment and model.
+        workdir: where the files go if the store is the workdir's own.
+        folder: the journal's folder; keeps the id that MLflow gave the run.
+    """
+
+    def __init__(self, client: "MlflowClient", config: TrackingConfig, workdir: Path, folder: Path) -> None:
+        self.client, self.config, self.workdir, self.folder = client, config, workdir, folder
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None before the store was reached for the first time."""
+        path = self.folder / "mlflow_run.json"
+        return str(read_json(path)["run_id"]) if path.is_file() else None
+
+    def send(self, entry: Entry) -> None:
+        """Send one entry. Raises what `outages` lists."""
+        if entry.kind == "start":
+            self._start(entry)
+            return
+        run_id = self.run_id
+        assert run_id is not None, f"{entry.kind} before start"
+        getattr(self, f"_{entry.kind}")(run_id, entry)
+
+    def _start(self, entry: Entry) -> None:
+        from mlflow.exceptions import MlflowException
+
+        name = self.config.experiment
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            location = artifact_location(self.config.tracking_uri(self.workdir), self.workdir)
+            try:
+                experiment_id = self.client.create_experiment(name, artifact_location=location)
+            except MlflowException:  # another run was first
+                experiment = self.client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        if experiment is not None:
+            experiment_id = experiment.experiment_id
+            if experiment.lifecycle_stage != "active":
+                self.client.restore_experiment(experiment_id)
+        # A kill between creating the run and keeping its id must not leave two of them.
+        mark = str(entry.values["folder"])
+        earlier = self.client.search_runs([experiment_id], f"tags.`{RUN_FOLDER_TAG}` = '{mark}'", max_results=1)
+        if earlier:
+            run_id = earlier[0].info.run_id
+        else:
+            run = self.client.create_run(
+                experiment_id, start_time=entry.time_ms, run_name=entry.values["name"], tags={RUN_FOLDER_TAG: mark}
+            )
+            run_id = run.info.run_id
+        uri = self.config.tracking_uri(self.workdir)
+        write_json(
+            self.folder / "mlflow_run.json",
+            {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": uri},
+        )
+
+    def _resume(self, run_id: str, entry: Entry) -> None:  # noqa: ARG002
+        self.client.update_run(run_id, status="RUNNING")
+
+    def _params(self, run_id: str, entry: Entry) -> None:
+        from mlflow.entities import Param
+
+        known = self.client.get_run(run_id).data.params
+        wanted = {name: str(value)[:MAX_PARAM_CHARS] for name, value in entry.values.items()}
+        new = [Param(name, value) for name, value in wanted.items() if name not in known]
+        for start in range(0, len(new), 100):
+            self.client.log_batch(run_id, params=new[start : start + 100], synchronous=True)
+        # MLflow never changes a parameter: what a resumed run was given anew stands in a tag.
+        changed = {name: value for name, value in wanted.items() if known.get(name, value) != value}
+        self._set_tags(run_id, {f"resumed with {name}": value for name, value in changed.items()})
+
+    def _tags(self, run_id: str, entry: Entry) -> None:
+        self._set_tags(run_id, entry.values)
+
+    def _set_tags(self, run_id: str, tags: Mapping[str, Any]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()], synchronous=True)
+
+    def _metrics(self, run_id: str, entry: Entry) -> None:
+        from mlflow.entities import Metric
+
+        step = int(entry.values["step"])
+        metrics = [Metric(name, value, entry.time_ms, step) for name, value in entry.values["metrics"].items()]
+        for start in range(0, len(metrics), 1000):
+            self.client.log_batch(run_id, metrics=metrics[start : start + 1000], synchronous=True)
+
+    def _dataset(self, run_id: str, entry: Entry) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        values = entry.values
+        dataset = Dataset(
+            name=values["name"],
+            digest=values["digest"][:36],
+            source_type="local",
+            source=json.dumps({"uri": values["source"]}),
+            profile=json.dumps(values["profile"]),
+        )
+        tags = [InputTag("mlflow.data.context", values["context"])]
+        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
+
+    def _artifact(self, run_id: str, entry: Entry) -> None:
+        path = Path(entry.values["path"])
+        if not path.exists():  # cleaned away since: nothing is left to send
+            logger.warning("%s is gone and can't be logged", path)
+            return
+        if path.is_dir():
+            self.client.log_artifacts(run_id, str(path), entry.values["folder"] or None)
+        else:
+            self.client.log_artifact(run_id, str(path), entry.values["folder"] or None)
+
+    def _image(self, run_id: str, entry: Entry) -> None:
+        from PIL import Image
+
+        path = Path(entry.values["path"])
+        if not path.exists():
+            logger.warning("%s is gone and can't be logged", path)
+            return
+        with Image.open(path) as picture:
+            self.client.log_image(
+                run_id,
+                picture.convert("RGB"),
+                key=entry.values["key"],
+                step=entry.values["step"],
+                timestamp=entry.time_ms,
+                synchronous=True,
+            )
+
+    def _table(self, run_id: str, entry: Entry) -> None:
+        import pandas as pd
+
+        path = Path(entry.values["path"])
+        if path.exists():
+            self.client.log_table(run_id, pd.read_parquet(path), entry.values["name"])
+
+    def _model(self, run_id: str, entry: Entry) -> None:
+        from tasks.tracking.registry import log_and_register
+
+        registered = log_and_register(self.client, self.config.model_name, run_id, **entry.values)
+        write_json(self.folder / "registered.json", registered)
+
+    def _end(self, run_id: str, entry: Entry) -> None:
+        self.client.set_terminated(run_id, status=entry.values["status"], end_time=entry.time_ms)

@@ -1,0 +1,32 @@
+"""`python -m tasks.tracking.upload RUN_FOLDER…`: send what an unreachable tracking server did not take."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.tracking.run import TrackedRun
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Send each run's pending entries. 0 if nothing is left, 1 if something is, 2 for a folder that is no run's."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.tracking.upload", description=__doc__)
+    parser.add_argument("run_folder", nargs="+", type=Path, help="WORKDIR/runs/<run-id>")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    left = False
+    for folder in parser.parse_args(arguments).run_folder:
+        if not (folder / "tracking" / "settings.json").is_file():
+            print(f"{folder} holds no tracked run: give a folder WORKDIR/runs/<run-id>", file=sys.stderr)
+            return 2
+        run = TrackedRun(folder)
+        count = len(run.journal.pending())
+        done = run.flush()
+        left |= not done
+        kept = len(run.journal.pending())
+        print(f"{folder}: {count - kept} sent to {run.tracking_uri}, {kept} left")
+    return int(left)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
