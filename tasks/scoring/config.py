@@ -1,0 +1,35 @@
+"""What is scored, and how."""
+
+from dataclasses import dataclass
+
+from model.configuration import check, check_choice, setting
+
+WHEN = ("auto", "epoch", "end", "never")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """What is scored, and how. BLEU, CIDEr-D and ROUGE-L need no settings and are always there."""
+
+    bertscore: str = setting("auto", "epoch, end, never; auto: each epoch on a GPU, at the end on a CPU")
+    bertscore_model: str = setting("", "name or folder of the language model; empty: bert-score's for the language")
+    bertscore_layer: int = setting(0, "which layer's output to compare; 0: bert-score's choice, else the last")
+    bertscore_language: str = setting("en", "language of the descriptions, ISO 639-1")
+    bertscore_rescale: bool = setting(True, "rescale by bert-score's baseline of the language, where there is one")
+    bertscore_idf: bool = setting(False, "weight words by their rarity in the references")
+    bertscore_batch_size: int = setting(64, "sentences at a time", unit="sentences")
+    meteor: bool = setting(True, "METEOR, where nltk finds WordNet")
+    intervals: int = setting(1000, "bootstrap samples for the 95 % intervals; 0: none", unit="samples")
+    seed: int = setting(0, "of the bootstrap and of the shuffled pictures")
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        check_choice("score.bertscore", self.bertscore, WHEN)
+        check(self.bertscore_layer >= 0, "score.bertscore_layer", self.bertscore_layer, "at least 0")
+        check(len(self.bertscore_language) >= 2, "score.bertscore_language", self.bertscore_language, "like en")
+        check(self.bertscore_batch_size >= 1, "score.bertscore_batch_size", self.bertscore_batch_size, "at least 1")
+        check(self.intervals == 0 or self.intervals >= 100, "score.intervals", self.intervals, "0, or at least 100")
+
+    def bertscore_each_epoch(self, device: str) -> bool:
+        """Whether BERTScore is taken after each epoch of a training on this kind of device (cpu, cuda)."""
+        return self.bertscore == "epoch" or (self.bertscore == "auto" and device != "cpu")

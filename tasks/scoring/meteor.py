@@ -1,0 +1,30 @@
+"""METEOR (Banerjee and Lavie, 2005) by nltk, where its word data is on this machine: it is never downloaded."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.metrics.ngrams import Hypotheses, References
+from tasks.scoring.bertscore import NotComputed
+
+
+def meteor(references: References, hypotheses: Hypotheses) -> NDArray[np.float64] | NotComputed:
+    """METEOR of each product, (N,): its best reference counts, an empty description scores 0."""
+    from nltk.corpus import wordnet
+    from nltk.translate.meteor_score import meteor_score
+
+    try:
+        wordnet.ensure_loaded()
+    except LookupError:
+        return NotComputed("nltk finds no WordNet here: python -m nltk.downloader wordnet")
+    return np.array(
+        [
+            meteor_score([_plain(reference) for reference in group], _plain(words)) if words else 0.0
+            for group, words in zip(references, hypotheses, strict=True)
+        ]
+    )
+
+
+def _plain(words: Sequence[str]) -> list[str]:
+    return list(words)
