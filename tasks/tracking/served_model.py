@@ -23,8 +23,10 @@ class Served(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights once."""
         from model.describer import Describer
+        from model.search import SearchConfig
 
         self.describer = Describer.load(Path(context.artifacts["model"]))
+        self.default = SearchConfig(**self.describer.config.get("search", {}))
 
     def predict(
         self, context: PythonModelContext, model_input: list[str], params: dict[str, Any] | None = None
@@ -53,7 +55,7 @@ class Served(PythonModel):
 
         given = {name: int(params[name]) for name in ("beam_size", "max_words") if params.get(name)}
         try:
-            return replace(self.describer.search, **given)
+            return replace(self.default, **given)
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

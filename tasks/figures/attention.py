@@ -1,0 +1,80 @@
+"""Where the model looked at each word: the product first, then one panel a word.
+
+T words, S picture side in px.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tasks.figures.style import figure, save
+
+COLUMNS = 6
+PANEL_IN = 1.6
+MAX_PANELS = 59
+COLOUR_MAP = "plasma"  # even in lightness, told apart without red and green
+STRENGTH = 0.85
+
+
+def upsample(attention: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+    """One map (rows, columns) to (S, S): bicubic, so that the cells do not show, in 0 … 1 of its own peak."""
+    image = Image.fromarray(np.ascontiguousarray(attention, dtype=np.float32))
+    smooth = np.clip(np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC)), 0, None)
+    peak = float(smooth.max())
+    return np.asarray(smooth / peak if peak > 0 else smooth, dtype=np.float32)
+
+
+def overlay(picture: NDArray[np.uint8], attention: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture (3, S, S) in pale grey, coloured where the model looked; returns RGB (S, S, 3)."""
+    from matplotlib import colormaps
+
+    pixels = picture.transpose(1, 2, 0).astype(np.float32) / 255  # (3, S, S) -> (S, S, 3)
+    grey = 0.25 + 0.75 * (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
+    heat = upsample(attention, picture.shape[-1])
+    colours = colormaps[COLOUR_MAP](0.15 + 0.8 * heat)[..., :3].astype(np.float32)
+    cover = STRENGTH * heat[..., None] ** 0.75
+    # The picture's own light and shade stay visible through the colour.
+    mixed = grey * (1 - cover) + colours * (0.5 + 0.5 * grey) * cover
+    return np.asarray(np.clip(mixed * 255, 0, 255), dtype=np.uint8)
+
+
+def draw_attention(
+    picture: NDArray[np.uint8],
+    words: Sequence[str],
+    attention: NDArray[np.float32],
+    path: Path,
+    *,
+    title: str = "",
+    svg: bool = False,
+) -> list[Path]:
+    """Draw the product and a panel for each word.
+
+    Args:
+        picture: uint8 (3, S, S), RGB.
+        words: the T words of the description.
+        attention: (T, rows, columns); each map sums to 1.
+        path: without suffix, or with one that is replaced by .png (and .svg).
+        title: above the panels; the description if empty.
+        svg: also as SVG.
+    """
+    shown = list(zip(words, attention, strict=True))[:MAX_PANELS]
+    columns = min(COLUMNS, len(shown) + 1)
+    rows = math.ceil((len(shown) + 1) / columns)
+    heading = textwrap.fill(title or " ".join(words), width=17 * columns)
+    height = rows * (PANEL_IN + 0.28) + 0.3 * (heading.count("\n") + 1) + 0.15
+    with figure(max(columns * PANEL_IN, 3.2), height) as drawn:
+        axes = drawn.subplots(rows, columns, squeeze=False).ravel()
+        for place in axes:
+            place.axis("off")
+        axes[0].imshow(picture.transpose(1, 2, 0), interpolation="lanczos")
+        axes[0].set_title("the product", fontsize=11, color="#555555", fontweight="normal", loc="center", pad=4)
+        for place, (word, weights) in zip(axes[1:], shown, strict=False):
+            place.imshow(overlay(picture, weights), interpolation="lanczos")
+            place.set_title(word, fontsize=12, loc="center", pad=4)
+        drawn.suptitle(heading, fontsize=12, x=0.01, ha="left")
+        return save(drawn, path, svg=svg)
