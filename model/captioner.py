@@ -1,0 +1,36 @@
+"""Encoder and decoder, joined: pictures and captions in, taught words out.
+
+B batch, S picture side, N the encoder's own positions, D encoder, T words.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.decoder import Decoder, DecoderConfig, Taught
+from model.encoder import Encoder, EncoderConfig
+from model.grid import Grid, attention_grid
+
+
+class Captioner(nn.Module):
+    """The whole model. `precision` is the encoder's number format; the decoder computes in float32."""
+
+    precision = torch.float32
+
+    def __init__(
+        self, *, encoder: EncoderConfig, decoder: DecoderConfig, vocabulary_size: int, load_weights: bool = True
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(encoder, load_weights=load_weights)
+        self.decoder = Decoder(decoder, vocabulary_size=vocabulary_size, encoder_size=self.encoder.size)
+
+    def grid(self, seen: Tensor, own: tuple[int, int] | None = None) -> Grid:
+        """The attention grid of pictures (B, 3, S, S), or of features (B, N, D) on a known grid."""
+        if own is None:
+            with torch.autocast(seen.device.type, self.precision, enabled=self.precision != torch.float32):
+                return self.encoder.grid(seen)
+        return attention_grid(seen.float(), own, self.encoder.config.grid)
+
+    def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:
+        """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row."""
+        taught: Taught = self.decoder(self.grid(seen, own), captions, lengths)
+        return taught

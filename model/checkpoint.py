@@ -1,0 +1,72 @@
+"""Checkpoints: folders that appear whole or not at all; the newest is where an interrupted run goes on.
+
+``weights.safetensors``, ``optimizer.pt`` (loadable with ``weights_only=True``) and ``state.json``.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.captioner import Captioner
+from model.directory import load_weights, save_weights
+from model.errors import UserError
+from model.files import atomic_path, read_json, sync_folder, write_json
+
+PREFIX = "checkpoint-"
+
+
+def save_checkpoint(
+    run: Path, name: str, captioner: Captioner, optimizer: dict[str, Any], state: dict[str, Any]
+) -> None:
+    """Write a checkpoint, then remove the older ones.
+
+    Args:
+        run: the run's folder.
+        name: sorts behind the names before it.
+        captioner: the model.
+        optimizer: tensors, numbers and texts only.
+        state: JSON values.
+    """
+    final = run / f"{PREFIX}{name}"
+    partial = run / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_weights(partial / "weights.safetensors", captioner)
+    with atomic_path(partial / "optimizer.pt") as path:
+        torch.save(optimizer, path)
+    write_json(partial / "state.json", state)
+    shutil.rmtree(final, ignore_errors=True)
+    os.rename(partial, final)  # noqa: PTH104 - the one step that makes it count
+    sync_folder(run)
+    for older in run.glob(f"{PREFIX}*"):
+        if older != final:
+            shutil.rmtree(older)
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The folder of the newest whole checkpoint; what was left half-written is removed."""
+    for partial in run.glob(f".{PREFIX}*.partial"):
+        shutil.rmtree(partial)
+    return max(run.glob(f"{PREFIX}*"), default=None)
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The JSON values of a checkpoint."""
+    try:
+        state: dict[str, Any] = read_json(checkpoint / "state.json")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{checkpoint} cannot be read ({error}): delete it to start again") from None
+    return state
+
+
+def load_checkpoint(checkpoint: Path, captioner: Captioner, device: torch.device) -> dict[str, Any]:
+    """Fill the model; give the optimizer's part back."""
+    load_weights(checkpoint / "weights.safetensors", captioner)
+    try:
+        optimizer: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", map_location=device, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{checkpoint} cannot be read ({error}): delete it to start again") from None
+    return optimizer

@@ -1,0 +1,132 @@
+"""The decoder: an LSTM that looks at the picture before each word.
+
+Xu et al., Show, Attend and Tell (arXiv 1502.03044), section 3.1.2: the LSTM of equations 1 to 3 fed with the word
+before and the gated context; the word's probabilities come from the hidden state alone, as in the common code.
+B batch, K beams, T words, R packed rows, P positions, D encoder, A attention, E embedding, H hidden, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.attention import SoftAttention
+from model.configuration import check, setting
+from model.grid import Grid
+from model.recurrence import Recurrence, packed_slices
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """How large the language part is."""
+
+    attention_size: int = setting(512, "Width of the attention's hidden layer")
+    embedding_size: int = setting(512, "Width of a word's embedding")
+    hidden_size: int = setting(512, "Width of the LSTM's state")
+    dropout: float = setting(0.5, "Dropout before the output layer")
+
+    def __post_init__(self) -> None:
+        for name in ("attention_size", "embedding_size", "hidden_size"):
+            check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "at least 1")
+        check(0 <= self.dropout < 1, "decoder.dropout", self.dropout, "in [0, 1)")
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the decoder stands in each beam: hidden and cell (B, K, H)."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a batch of captions gives under teacher forcing, packed: word by word, the captions still alive.
+
+    logits: (R, V). targets: (R,), the true next words. alphas: (R, P). caption: (R,), the caption of each row.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    alphas: Tensor
+    caption: Tensor
+
+
+class Decoder(nn.Module):
+    """Features to words."""
+
+    def __init__(self, config: DecoderConfig, *, vocabulary_size: int, encoder_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
+        self.attention = SoftAttention(
+            encoder_size=encoder_size, hidden_size=config.hidden_size, attention_size=config.attention_size
+        )
+        self.first_hidden = nn.Linear(encoder_size, config.hidden_size)
+        self.first_cell = nn.Linear(encoder_size, config.hidden_size)
+        self.lstm = nn.LSTMCell(config.embedding_size + encoder_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.output.weight, -0.1, 0.1)
+        nn.init.zeros_(self.output.bias)
+
+    def first_state(self, grid: Grid) -> State:
+        """The state before the first word, one beam (section 3.1.2: from the mean of the features)."""
+        mean = grid.mean()
+        return State(self.first_hidden(mean)[:, None], self.first_cell(mean)[:, None])
+
+    def step(self, grid: Grid, keys: Tensor, state: State, words: Tensor) -> tuple[Tensor, Tensor, State]:
+        """Write one more word in every beam.
+
+        Args:
+            grid: B pictures.
+            keys: (B, P, A), from ``attention.keys(grid)``.
+            state: of B pictures with K beams.
+            words: (B, K), the words before.
+
+        Returns:
+            Logits (B, K, V), alpha (B, K, P), the next state.
+        """
+        context, alpha = self.attention(grid, keys, state.hidden)  # (B, K, D), (B, K, P)
+        inputs = torch.cat([self.embedding(words), context], -1)  # (B, K, E + D)
+        hidden, cell = self.lstm(inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1)))
+        hidden, cell = hidden.unflatten(0, words.shape), cell.unflatten(0, words.shape)  # (B·K, H) -> (B, K, H)
+        return self.logits(hidden), alpha, State(hidden, cell)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, H) -> (…, V)."""
+        dropped = functional.dropout(hidden, self.config.dropout, self.training)
+        logits: Tensor = self.output(dropped)
+        return logits
+
+    def forward(self, grid: Grid, captions: Tensor, lengths: list[int]) -> Taught:
+        """Write whole captions with the true word before each word.
+
+        Args:
+            grid: B pictures.
+            captions: (B, T) indices, from ``<start>``, padded.
+            lengths: of each caption, ``<start>`` and ``<end>`` counted; falling, at least 2.
+        """
+        words = packed_slices([length - 1 for length in lengths])
+        caption = torch.cat([torch.arange(word.stop - word.start) for word in words]).to(captions.device)  # (R,)
+        place = torch.cat([torch.full((word.stop - word.start,), index) for index, word in enumerate(words)])
+        place = place.to(captions.device)  # (R,)
+        attention, lstm = self.attention, self.lstm
+        embedded = self.embedding(captions[caption, place])  # (R, E)
+        for_word, for_context = torch.split(lstm.weight_ih, [self.config.embedding_size, grid.features.shape[2]], 1)
+        state = self.first_state(grid)
+        hiddens, alphas = Recurrence.apply(
+            grid.features,
+            attention.keys(grid),
+            grid.pooling,
+            functional.linear(embedded, for_word, lstm.bias_ih),
+            state.hidden[:, 0],
+            state.cell[:, 0],
+            torch.cat([attention.project_hidden.weight, attention.gate.weight, lstm.weight_hh]),
+            torch.cat([attention.project_hidden.bias, attention.gate.bias, lstm.bias_hh]),
+            attention.score.weight[0],
+            for_context,
+            words,
+        )
+        return Taught(self.logits(hiddens), captions[caption, place + 1], alphas, caption)

@@ -1,0 +1,184 @@
+"""The encoder: a torchvision network without its head, giving one feature vector a position.
+
+B batch, S picture side, N positions, D encoder.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from model.configuration import check, setting
+from model.errors import UserError
+from model.grid import Grid, attention_grid
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+PROBE_PX = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Which network looks at the picture."""
+
+    name: str = setting("resnet101", "A torchvision network: a ResNet, or one that has `.features`")
+    weights: str = setting("imagenet", "imagenet, none (learn from nothing), or a state-dict file")
+    grid: int = setting(14, "Side of the attention grid; 0 keeps the network's own", unit="positions")
+    max_stride_px: int = setting(
+        32, "Cut the network before its positions lie further apart than this (16 ends a ResNet at layer3)", unit="px"
+    )
+    frozen_blocks: int = setting(
+        2, "First blocks that stay frozen if weights are given (a ResNet's blocks: stem, layer1, … layer4)"
+    )
+
+    def __post_init__(self) -> None:
+        check(bool(self.name), "encoder.name", self.name, "a network's name")
+        check(bool(self.weights), "encoder.weights", self.weights, "imagenet, none or a file")
+        check(self.grid >= 0, "encoder.grid", self.grid, "at least 0")
+        check(self.max_stride_px in (4, 8, 16, 32), "encoder.max_stride_px", self.max_stride_px, "4, 8, 16 or 32")
+        check(self.frozen_blocks >= 0, "encoder.frozen_blocks", self.frozen_blocks, "at least 0")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the network starts from given weights; then its batch-norm statistics never move."""
+        return self.weights != "none"
+
+
+class Encoder(nn.Module):
+    """Pictures to features. Works on any picture size that leaves at least one position."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EncoderConfig, *, load_weights: bool = True) -> None:
+        """Build the network and load its weights (not `load_weights`: they come from a model directory).
+
+        Raises:
+            UserError: the name is unknown, or the weights cannot be had or do not fit.
+        """
+        super().__init__()
+        self.config = config
+        network = _network(config.name)
+        if load_weights and config.pretrained:
+            _load(network, config)
+        self.blocks, self.size = _cut(_blocks(network, config.name), config.max_stride_px)
+        self.frozen = False
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.freeze(False)
+
+    def freeze(self, frozen: bool) -> None:
+        """Freeze all of the encoder, or only its first blocks (none of them if it learns from nothing)."""
+        self.frozen = frozen
+        kept = self.config.frozen_blocks if self.config.pretrained else 0
+        for index, block in enumerate(self.blocks):
+            block.requires_grad_(not frozen and index >= kept)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As `nn.Module.train`, but what is frozen stays in evaluation mode, and so do pretrained batch norms."""
+        super().train(mode)
+        for block in self.blocks:
+            if self.frozen or not any(parameter.requires_grad for parameter in block.parameters()):
+                block.eval()
+            elif self.config.pretrained:
+                for module in block.modules():
+                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                        module.eval()
+        return self
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Look at pictures.
+
+        Args:
+            pictures: (B, 3, S, S), uint8 RGB or float in 0 … 255.
+
+        Returns:
+            Features (B, N, D) and the network's own grid (rows, columns), N row by row.
+        """
+        features = (pictures.float() / 255 - self.mean) / self.std
+        features = features.contiguous(memory_format=torch.channels_last)
+        for block in self.blocks:
+            features = block(features)  # (B, C, rows, columns)
+        rows, columns = features.shape[2:]
+        return features.permute(0, 2, 3, 1).flatten(1, 2), (rows, columns)  # (B, D, rows, columns) -> (B, N, D)
+
+    def grid(self, pictures: Tensor) -> Grid:
+        """The attention grid of pictures (B, 3, S, S)."""
+        features, own = self(pictures)
+        return attention_grid(features.float(), own, self.config.grid)
+
+
+def _network(name: str) -> nn.Module:
+    try:
+        network: nn.Module = torchvision.models.get_model(name, weights=None)
+    except ValueError:
+        raise UserError(
+            f"encoder.name is {name!r}, which torchvision does not have: try resnet101, resnet18 or squeezenet1_1"
+        ) from None
+    except TypeError:  # networks that insist on arguments
+        raise UserError(f"encoder.name is {name!r}, which cannot be an encoder: try resnet101") from None
+    return network
+
+
+def _blocks(network: nn.Module, name: str) -> list[nn.Module]:
+    if isinstance(network, torchvision.models.ResNet):
+        stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        return [stem, network.layer1, network.layer2, network.layer3, network.layer4]
+    if isinstance(features := getattr(network, "features", None), nn.Sequential):
+        return list(features)
+    raise UserError(f"encoder.name is {name!r}, which is no ResNet and has no `.features`: try resnet101")
+
+
+@torch.no_grad()
+def _cut(blocks: list[nn.Module], max_stride_px: int) -> tuple[nn.ModuleList, int]:
+    """The first blocks, as far as the stride allows, and the size D of their features."""
+    features = torch.zeros(1, 3, PROBE_PX, PROBE_PX)
+    kept: list[nn.Module] = []
+    for block in blocks:
+        after = block.eval()(features)
+        if 2 ** round(math.log2(PROBE_PX / after.shape[2])) > max_stride_px:
+            break
+        kept.append(block)
+        features = after
+    return nn.ModuleList(kept).to(memory_format=torch.channels_last).train(), features.shape[1]
+
+
+def _load(network: nn.Module, config: EncoderConfig) -> None:
+    state = _imagenet(config.name) if config.weights == "imagenet" else _file(Path(config.weights))
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    try:
+        missing, _ = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(f"encoder.weights {config.weights} do not fit {config.name}: {first}") from None
+    if missing := [name for name in missing if not name.startswith(("fc.", "classifier.", "head."))]:
+        raise UserError(f"encoder.weights {config.weights} do not fit {config.name}: {missing[0]} is missing")
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    try:
+        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(
+            f"ImageNet weights of {name} cannot be had ({error}): "
+            "give a local state-dict file as encoder.weights, or encoder.weights=none"
+        ) from None
+    return state
+
+
+def _file(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"encoder.weights is {path}, which is no file: give imagenet, none or a state-dict file")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"encoder.weights {path} is no state-dict file: {error}".splitlines()[0]) from None
+    return state

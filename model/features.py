@@ -1,0 +1,102 @@
+"""A frozen encoder's features, computed once and kept on disk.
+
+B batch, N the encoder's own positions, D encoder, M the mirrored copies (1 or 2).
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.encoder import Encoder
+from model.errors import UserError
+from model.files import atomic_path, read_json, sha256_file, write_json
+from model.store import PictureStore
+
+BATCH = 32
+logger = logging.getLogger(__name__)
+
+
+class FeatureCache:
+    """A file of features float16 (M, rows, N, D). Every process and worker maps it itself."""
+
+    def __init__(self, path: Path) -> None:
+        facts = read_json(path.with_suffix(".json"))
+        self.path = path
+        self.own: tuple[int, int] = (facts["rows"], facts["columns"])
+        self._features: NDArray[Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_features": None}
+
+    def read(self, rows: NDArray[np.int64], flip: NDArray[np.bool_]) -> NDArray[Any]:
+        """Features float16 (B, N, D), of the mirrored pictures where `flip` says so."""
+        if self._features is None:
+            self._features = np.load(self.path, mmap_mode="r")
+        features: NDArray[Any] = self._features[flip.astype(np.int64), rows]
+        return features
+
+
+@torch.no_grad()
+def cached_features(
+    folder: Path,
+    encoder: Encoder,
+    store: PictureStore,
+    *,
+    mirrored: bool,
+    on_progress: Callable[[str, int, int, str], None],
+) -> FeatureCache:
+    """The features of all pictures of a file, from the folder if they stand there, else computed.
+
+    Args:
+        folder: where the cache is kept.
+        encoder: its weights are a part of the cache's name, as are the pictures' bytes.
+        store: the pictures.
+        mirrored: also those of the mirrored pictures, for training with flips.
+        on_progress: called with (step, done, total, note).
+
+    Raises:
+        UserError: the disk has too little room.
+    """
+    path = folder / f"features-{_digest(encoder, store, mirrored)}.npy"
+    if path.with_suffix(".json").is_file() and path.is_file():
+        return FeatureCache(path)
+    encoder.eval()
+    device = encoder.mean.device
+    sample, own = encoder(torch.from_numpy(store.read(slice(0, 1))).to(device))
+    shape = (1 + mirrored, len(store), *sample.shape[1:])
+    needed = int(np.prod(shape, dtype=np.int64)) * 2
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    logger.info("the frozen encoder's features take %.1f GB in %s", needed / 1e9, folder)
+    if free < needed * 1.05:
+        raise UserError(
+            f"{folder} has {free / 1e9:.1f} GB free, the frozen encoder's features need {needed / 1e9:.1f} GB: "
+            "make room, or set train.cache_features=false"
+        )
+    with atomic_path(path) as partial:
+        features = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+        for first in range(0, len(store), BATCH):
+            pictures = torch.from_numpy(store.read(slice(first, first + BATCH))).to(device)
+            for copy in range(shape[0]):
+                seen, _ = encoder(pictures.flip(3) if copy else pictures)
+                features[copy, first : first + len(pictures)] = seen.half().cpu().numpy()
+            on_progress("features of the frozen encoder", min(first + BATCH, len(store)), len(store), "")
+        features.flush()
+        del features
+    write_json(path.with_suffix(".json"), {"rows": own[0], "columns": own[1]})
+    return FeatureCache(path)
+
+
+def _digest(encoder: Encoder, store: PictureStore, mirrored: bool) -> str:
+    digest = hashlib.sha256(f"{sha256_file(Path(store.path))} {encoder.config.name} {mirrored}".encode())
+    for name, value in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

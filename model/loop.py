@@ -1,0 +1,314 @@
+"""The training loop: steps, epochs, checkpoints.
+
+Every random draw of a step comes from (seed, epoch, step) alone. So a checkpoint needs no generator's state, and a
+run that was killed goes on to the same weights as one that was not.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model import distributed
+from model.augmentation import augment
+from model.captioner import Captioner
+from model.checkpoint import load_checkpoint, newest_checkpoint, read_state, save_checkpoint
+from model.dataset import Batch, EpochBatches, Pictures, Seen, Split
+from model.device import choose_precision
+from model.directory import save_model
+from model.errors import RunError, UserError
+from model.features import cached_features
+from model.objective import caption_loss, total_loss
+from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
+from model.schedule import Plateau
+from model.search import SearchConfig
+from model.store import PictureStore
+from model.train_config import TrainConfig
+from model.validation import Validation, validate
+from model.vocabulary import Vocabulary
+
+SAMPLES = 3
+TIMED_STEPS = 3
+CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
+logger = logging.getLogger(__name__)
+
+
+class Objective(nn.Module):
+    """A batch to its loss: what DistributedDataParallel wraps."""
+
+    def __init__(self, captioner: Captioner, config: TrainConfig, own: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.captioner, self.config, self.own = captioner, config, own
+
+    def forward(self, batch: Batch, device: torch.device) -> Tensor:
+        """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss."""
+        seen = batch.seen.to(device, non_blocking=True)
+        if self.own is None:
+            seen = augment(seen, batch.flip.to(device), batch.turn.to(device))
+        taught = self.captioner(seen, batch.captions.to(device, non_blocking=True), batch.lengths, self.own)
+        loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
+        share = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
+        return share * (0 if batch.idle else distributed.processes())
+
+
+@dataclass(kw_only=True)
+class Loop:
+    """A run in progress. The fields after `on_progress` are what a checkpoint keeps, with the weights."""
+
+    captioner: Captioner
+    words: Vocabulary
+    store: PictureStore
+    training: Split
+    validation: Split
+    config: TrainConfig
+    search: SearchConfig
+    run: Path
+    features: Path
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    on_epoch: Callable[[EpochReport], None]
+    on_progress: Callable[[str, int, int, str], None]
+    epoch: int = 1
+    step: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    history: list[EpochReport] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.device = self.captioner.encoder.mean.device
+        self.captioner.precision = choose_precision(config.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.captioner.precision == torch.float16)
+        self.plateau = Plateau(config.decay, config.decay_patience_epochs, config.stop_patience_epochs)
+        encoder, decoder = list(self.captioner.encoder.parameters()), list(self.captioner.decoder.parameters())
+        self.optimizer = torch.optim.Adam([{"params": encoder}, {"params": decoder}], fused=True)
+
+    def __call__(self) -> TrainResult:
+        """Run, or go on, to the end."""
+        self._resume()
+        frozen = None
+        while self.epoch <= self.config.epochs and not self.plateau.stopped:
+            if frozen != (frozen := self.epoch <= self.config.freeze_encoder_epochs):
+                self._begin_stage(frozen)
+            self._epoch()
+        best = self.history[self.plateau.best_epoch - 1]
+        return TrainResult(self._model_dir, best.epoch, len(self.history), best.scores, self.history)
+
+    @property
+    def _model_dir(self) -> Path:
+        return self.run / f"model-{self.plateau.best_epoch:04}"
+
+    def _begin_stage(self, frozen: bool) -> None:
+        """A stage has the encoder frozen, or learning."""
+        self.captioner.encoder.freeze(frozen)
+        self.seen: Seen = Pictures(self.store)
+        self.own: tuple[int, int] | None = None
+        if frozen and self.config.cache_features:
+            mirrored = self.config.horizontal_flip
+            with distributed.first_before_others():
+                cache = cached_features(
+                    self.features, self.captioner.encoder, self.store, mirrored=mirrored, on_progress=self.on_progress
+                )
+            self.seen, self.own = cache, cache.own
+        objective: nn.Module = Objective(self.captioner, self.config, self.own)
+        if distributed.processes() > 1:
+            objective = nn.parallel.DistributedDataParallel(objective)
+        self.objective = objective
+        self._measure()
+
+    def _batches(self) -> EpochBatches:
+        config = self.config
+        return EpochBatches(
+            self.seen,
+            self.training,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epoch=self.epoch,
+            horizontal_flip=config.horizontal_flip,
+            rotation_degrees=0 if self.own else config.rotation_degrees,
+            rank=distributed.rank(),
+            processes=distributed.processes(),
+        )
+
+    def _measure(self) -> None:
+        """Log the time of a step and of an epoch, from a few steps that change nothing."""
+        self.captioner.train()
+        batches = self._batches()
+        moved = {name: buffer.clone() for name, buffer in self.captioner.named_buffers()}
+        times = []
+        for index in range(TIMED_STEPS):
+            start = time.perf_counter()
+            self._backward(batches[index * len(batches) // TIMED_STEPS])
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        self.optimizer.zero_grad()
+        for name, buffer in self.captioner.named_buffers():
+            buffer.copy_(moved[name])
+        step_s, left = sorted(times)[TIMED_STEPS // 2], self.config.epochs - self.epoch + 1
+        minutes = step_s * len(batches) / 60
+        logger.info("a training step takes about %.2f s for %d captions", step_s, self.config.batch_size)
+        logger.info("an epoch takes about %.1f minutes and its validation; at most %d epochs are left", minutes, left)
+
+    def _backward(self, batch: Batch) -> Tensor:
+        loss: Tensor = self.objective(batch, self.device)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _epoch(self) -> None:
+        self.captioner.train()
+        rates = {"encoder": self.config.encoder_learning_rate, "decoder": self.config.decoder_learning_rate}
+        rates = {name: rate * self.plateau.scale for name, rate in rates.items()}
+        for group, rate in zip(self.optimizer.param_groups, rates.values(), strict=True):
+            group["lr"] = rate
+        batches = self._batches()
+        loader = torch.utils.data.DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(self.step, len(batches)),
+            num_workers=self.config.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        started = saved = time.perf_counter()
+        before = self.seconds
+        losses: list[Tensor] = []
+        for batch in loader:
+            _seed(self.config.seed, self.epoch, self.step, distributed.rank())
+            losses.append(self._backward(batch))
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_value_(self.captioner.parameters(), self.config.clip_value)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.optimizer.zero_grad()
+            self.step += 1
+            now = time.perf_counter()
+            self.seconds = before + now - started
+            save = self._due(now - saved)
+            if self.device.type == "cpu" or len(losses) == CHECKED_STEPS or save or self.step == len(batches):
+                self._take(losses)
+                losses = []
+                done = min(self.step * self.config.batch_size, len(self.training.captions))
+                note = f"loss {self.loss_sum / self.step:.3f}, {done / self.seconds:.1f} pictures/s"
+                self.on_progress(f"epoch {self.epoch}", self.step, len(batches), note)
+            if save and self.step < len(batches):
+                self._save()
+                saved = time.perf_counter()
+        (loss_sum,) = distributed.total([self.loss_sum / distributed.processes()], self.device)
+        self._end_epoch(rates, loss_sum / len(batches))
+
+    def _due(self, seconds: float) -> bool:
+        """Whether a checkpoint inside the epoch is due; the first process decides for all."""
+        due = self.config.checkpoint_minutes > 0 and seconds >= 60 * self.config.checkpoint_minutes
+        return distributed.first_says(due, self.device)
+
+    def _take(self, losses: list[Tensor]) -> None:
+        """Add losses up; stop at one that is no number."""
+        first = self.step - len(losses) + 1
+        for place, loss in enumerate(torch.stack(losses).tolist()):
+            if not -float("inf") < loss < float("inf"):
+                raise RunError(
+                    f"The loss is {loss} at batch {first + place} of epoch {self.epoch}: "
+                    "lower train.encoder_learning_rate and train.decoder_learning_rate, or set train.precision=fp32"
+                )
+            self.loss_sum += loss
+
+    def _end_epoch(self, rates: dict[str, float], train_loss: float) -> None:
+        validation = validate(
+            self.captioner,
+            self.seen,
+            self.own,
+            self.validation,
+            self.words,
+            search_config=self.search,
+            batch_size=self.config.batch_size,
+            regularisation=self.config.regularisation,
+            on_progress=lambda done, total: self.on_progress(f"validation {self.epoch}", done, total, ""),
+        )
+        is_best = self.plateau.better(validation.scores[self.config.monitor], self.epoch)
+        report = EpochReport(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            validation_loss=validation.loss,
+            learning_rates=rates,
+            pictures_per_s=len(self.training.captions) / self.seconds,
+            scores=validation.scores,
+            samples=self._samples(validation),
+            is_best=is_best,
+            seconds=self.seconds,
+        )
+        self.history.append(report)
+        if distributed.rank() == 0:
+            if is_best:
+                image = {"size_px": self.store.info.size_px, "resize": self.store.info.resize}
+                facts = {"epoch": self.epoch, "scores": validation.scores, **self.facts}
+                save_model(self._model_dir, self.captioner, self.words, image=image, facts=facts)
+            self.on_epoch(report)
+        self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
+        self._save()
+        self._drop_other_models()
+
+    def _samples(self, validation: Validation) -> list[Sample]:
+        split = self.validation
+        return [
+            Sample(split.record_ids[place], " ".join(validation.hypotheses[place]), " ".join(references[0]))
+            for place, references in enumerate(split.references[:SAMPLES])
+        ]
+
+    def _drop_other_models(self) -> None:
+        if distributed.rank() == 0:
+            for folder in [*self.run.glob("model-*"), *self.run.glob(".model-*.partial")]:
+                if folder != self._model_dir:
+                    shutil.rmtree(folder)
+
+    def _save(self) -> None:
+        if distributed.rank() == 0:
+            state = {
+                "settings": self.settings,
+                "epoch": self.epoch,
+                "step": self.step,
+                "loss_sum": self.loss_sum,
+                "seconds": self.seconds,
+                "plateau": asdict(self.plateau),
+                "history": [report_to_json(report) for report in self.history],
+            }
+            optimizer = {"adam": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+            name = f"{self.epoch:05}-{self.step:08}"
+            save_checkpoint(self.run, name, self.captioner, optimizer, state)
+        distributed.barrier()
+
+    def _resume(self) -> None:
+        with distributed.first_before_others():
+            checkpoint = newest_checkpoint(self.run)
+        if checkpoint is None:
+            return
+        state = read_state(checkpoint)
+        if difference := _difference(state["settings"], self.settings):
+            raise UserError(f"{self.run} holds a run with another {difference}: name another run folder")
+        optimizer = load_checkpoint(checkpoint, self.captioner, self.device)
+        self.optimizer.load_state_dict(optimizer["adam"])
+        self.scaler.load_state_dict(optimizer["scaler"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
+        self.plateau = Plateau(**state["plateau"])
+        self.history = [report_from_json(values) for values in state["history"]]
+        self._drop_other_models()
+        logger.info("going on in epoch %d after %d steps, from %s", self.epoch, self.step, checkpoint)
+
+
+def _seed(*numbers: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    for section, values in new.items():
+        for name, value in values.items():
+            if old.get(section, {}).get(name) != value:
+                return f"{section}.{name} ({old.get(section, {}).get(name)}, now {value})"
+    return ""

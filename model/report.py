@@ -1,0 +1,50 @@
+"""What training tells: a report an epoch, a result at the end."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A validation picture's description beside its first reference."""
+
+    record_id: str
+    description: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch gave. Losses are a word's; scores are the validation split's, see `model.validation`."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    learning_rates: dict[str, float]
+    pictures_per_s: float
+    scores: dict[str, float]
+    samples: list[Sample]
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where the best model stands, how many epochs ran, and the best epoch's validation scores."""
+
+    model_dir: Path
+    best_epoch: int
+    epochs: int
+    scores: dict[str, float]
+    history: list[EpochReport] = field(default_factory=list)
+
+
+def report_to_json(report: EpochReport) -> dict[str, Any]:
+    """Plain values."""
+    return asdict(report)
+
+
+def report_from_json(values: dict[str, Any]) -> EpochReport:
+    """The report again."""
+    return EpochReport(**{**values, "samples": [Sample(**sample) for sample in values["samples"]]})

@@ -1,0 +1,154 @@
+"""Writing descriptions: beam search over many pictures at once; one beam is greedy search.
+
+B pictures, K beams, T words, P positions, V vocabulary. A score of -inf marks a beam that holds nothing.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.configuration import check, setting
+from model.decoder import Decoder, State
+from model.grid import Grid
+from model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How descriptions are searched for."""
+
+    beam_size: int = setting(5, "How many sentences are kept at each word; 1 is greedy", unit="beams")
+    max_words: int = setting(50, "A description ends here at the latest", unit="words")
+    min_words: int = setting(1, "A description does not end before", unit="words")
+    length_penalty: float = setting(0.0, "Sentences compete by log-probability / length ** this; 0 favours short ones")
+    no_repeat_ngram: int = setting(0, "No sequence of this many words stands twice in a description; 0 allows it")
+
+    def __post_init__(self) -> None:
+        check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
+        check(self.max_words >= 1, "search.max_words", self.max_words, "at least 1")
+        check(0 <= self.min_words <= self.max_words, "search.min_words", self.min_words, "in [0, search.max_words]")
+        check(self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "at least 0")
+        check(self.no_repeat_ngram >= 0, "search.no_repeat_ngram", self.no_repeat_ngram, "at least 0")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One found sentence.
+
+    words: indices, without ``<start>`` and ``<end>``. log_probability: of all words, and of ``<end>`` if `ended`.
+    attention: (T, P) alpha of each word. score: log-probability after length normalisation.
+    """
+
+    words: list[int]
+    log_probability: float
+    ended: bool
+    attention: Tensor
+    score: float
+
+
+@dataclass
+class _Beams:
+    """What is alive: `picture` (B,) says which picture of the batch each row belongs to."""
+
+    picture: Tensor
+    grid: Grid
+    keys: Tensor  # (B, P, A)
+    state: State  # (B, K, H)
+    scores: Tensor  # (B, K)
+    words: Tensor  # (B, K, T)
+    alphas: Tensor  # (B, K, T, P)
+
+    def select(self, rows: Tensor) -> "_Beams":
+        """Some pictures only."""
+        state = State(self.state.hidden[rows], self.state.cell[rows])
+        rest = (self.scores[rows], self.words[rows], self.alphas[rows])
+        return _Beams(self.picture[rows], self.grid.select(rows), self.keys[rows], state, *rest)
+
+
+@torch.no_grad()
+def search(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig) -> list[Hypothesis]:
+    """The best sentence of each picture.
+
+    A picture is done when `beam_size` of its sentences have ended, or at `max_words`. The best ended sentence by
+    normalised score wins; if none has ended, the best unended one. ``<unk>`` is never written.
+    """
+    batch, k = len(grid.features), config.beam_size
+    device = grid.features.device
+    ended: list[list[Hypothesis]] = [[] for _ in range(batch)]
+    found: list[Hypothesis | None] = [None] * batch
+    beams = _Beams(
+        torch.arange(batch, device=device),
+        grid,
+        decoder.attention.keys(grid),
+        decoder.first_state(grid),
+        torch.zeros(batch, 1, device=device),
+        torch.empty(batch, 1, 0, dtype=torch.long, device=device),
+        torch.empty(batch, 1, 0, grid.positions, device=device),
+    )
+    for length in range(1, config.max_words + 1):
+        last = beams.words[:, :, -1] if length > 1 else torch.full_like(beams.picture, vocabulary.start)[:, None]
+        logits, alpha, state = decoder.step(beams.grid, beams.keys, beams.state, last)
+        log_probabilities = logits.log_softmax(-1)  # (B, K, V)
+        _forbid(log_probabilities, beams.words, vocabulary, config, length)
+        totals = beams.scores[:, :, None] + log_probabilities
+        # K sentences may end at once, so 2K candidates hold K that go on
+        scores, flat = totals.flatten(1).topk(min(2 * k, totals[0].numel()))  # (B, K·V) -> (B, 2K)
+        parent, word = flat // len(vocabulary), flat % len(vocabulary)
+        ends = word == vocabulary.end
+        alphas = torch.cat([beams.alphas, alpha[:, :, None]], 2)
+        for row, place in (ends[:, :k] & scores[:, :k].isfinite()).nonzero().tolist():
+            beam = int(parent[row, place])
+            hypothesis = _hypothesis(beams.words[row, beam], scores[row, place], alphas[row, beam], config, ended=True)
+            ended[int(beams.picture[row])].append(hypothesis)
+        scores, order = scores.masked_fill(ends, -torch.inf).topk(min(k, scores.shape[1]))  # (B, K)
+        parent, word = parent.gather(1, order), word.gather(1, order)
+        row = torch.arange(len(parent), device=device)[:, None]
+        beams.scores = scores
+        beams.state = State(state.hidden[row, parent], state.cell[row, parent])
+        beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
+        beams.alphas = alphas[row, parent]
+
+        alive = scores[:, 0].isfinite()
+        alive &= torch.tensor([len(ended[picture]) < k for picture in beams.picture.tolist()], device=device)
+        if length == config.max_words:
+            for place in alive.nonzero().flatten().tolist():
+                found[int(beams.picture[place])] = _hypothesis(
+                    beams.words[place, 0], scores[place, 0], beams.alphas[place, 0], config, ended=False
+                )
+        elif not alive.any():
+            break
+        elif not alive.all():
+            beams = beams.select(alive)
+    best = [max(several, key=lambda one: one.score) if several else found[i] for i, several in enumerate(ended)]
+    assert all(hypothesis is not None for hypothesis in best), "a picture without a description"
+    return [hypothesis for hypothesis in best if hypothesis is not None]
+
+
+def _hypothesis(
+    words: Tensor, log_probability: Tensor, attention: Tensor, config: SearchConfig, *, ended: bool
+) -> Hypothesis:
+    length = len(words) + ended
+    total = float(log_probability)
+    return Hypothesis(
+        words.tolist(), total, ended, attention[: len(words)].clone(), total / length**config.length_penalty
+    )
+
+
+def _forbid(
+    log_probabilities: Tensor, words: Tensor, vocabulary: Vocabulary, config: SearchConfig, length: int
+) -> None:
+    """Take what may not come next out of (B, K, V), in place."""
+    end = log_probabilities[..., vocabulary.end].clone()
+    log_probabilities[..., [vocabulary.pad, vocabulary.unknown, vocabulary.start]] = -torch.inf
+    if length <= config.min_words:
+        log_probabilities[..., vocabulary.end] = -torch.inf
+    n = config.no_repeat_ngram
+    if n and words.shape[2] >= n:
+        windows = words.unfold(2, n, 1)  # (B, K, T) -> (B, K, T - n + 1, n)
+        suffix = words[:, :, words.shape[2] - n + 1 :]  # (B, K, n - 1)
+        repeats = (windows[..., :-1] == suffix[:, :, None]).all(-1)
+        row, beam, place = repeats.nonzero(as_tuple=True)
+        log_probabilities[row, beam, windows[row, beam, place, -1]] = -torch.inf
+    stuck = log_probabilities.isneginf().all(-1)  # every word is forbidden: then it may end
+    log_probabilities[..., vocabulary.end] = torch.where(stuck, end, log_probabilities[..., vocabulary.end])

@@ -1,0 +1,56 @@
+"""How the model learns: the settings of `model.training.train`."""
+
+from dataclasses import dataclass
+
+from model.configuration import check, check_choice, setting
+from model.device import DEVICES, PRECISIONS
+
+MONITORS = ("bleu_4", "cider_d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the model learns."""
+
+    epochs: int = setting(31, "At most so many passes over the training captions", unit="epochs")
+    seed: int = setting(1, "All chances of training come from it")
+    batch_size: int = setting(32, "Captions a step, over all processes together", unit="captions")
+    max_words: int = setting(50, "Longer training captions are cut here and not taught to end", unit="words")
+    encoder_learning_rate: float = setting(1e-4, "Adam's learning rate for the encoder")
+    decoder_learning_rate: float = setting(4e-4, "Adam's learning rate for the decoder")
+    clip_value: float = setting(5.0, "Every gradient value is clipped to ± this")
+    regularisation: float = setting(1.0, "Weight of the doubly stochastic attention's term")
+    label_smoothing: float = setting(0.0, "Share of a word's probability spread over all words")
+    monitor: str = setting("bleu_4", "Validation score that chooses the best epoch: bleu_4 or cider_d")
+    validation_beam_size: int = setting(1, "Beams when validating after each epoch; 1 is greedy", unit="beams")
+    decay: float = setting(0.8, "Learning rates are multiplied by this when the score stands still")
+    decay_patience_epochs: int = setting(5, "… after so many epochs without a better score", unit="epochs")
+    stop_patience_epochs: int = setting(20, "Training stops after so many epochs without a better score", unit="epochs")
+    freeze_encoder_epochs: int = setting(0, "The encoder is frozen for the first epochs, or for all", unit="epochs")
+    cache_features: bool = setting(True, "While the encoder is frozen, its features are computed once and kept on disk")
+    horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
+    rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
+    device: str = setting("auto", "auto, cpu or cuda")
+    precision: str = setting("auto", "The encoder's numbers: auto, fp32, bf16 or fp16")
+    workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
+    checkpoint_minutes: float = setting(15.0, "A checkpoint also inside an epoch, this often", unit="minutes")
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "epochs": 1, "seed": 0, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
+            "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0, "rotation_degrees": 0,
+            "workers": 0, "checkpoint_minutes": 0, "regularisation": 0,
+        }  # fmt: skip
+        for name, bound in at_least.items():
+            check(getattr(self, name) >= bound, f"train.{name}", getattr(self, name), f"at least {bound}")
+        for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
+            check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
+        check(0 < self.decay <= 1, "train.decay", self.decay, "in (0, 1]")
+        check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
+        check_choice("train.monitor", self.monitor, MONITORS)
+        check_choice("train.device", self.device, DEVICES)
+        check_choice("train.precision", self.precision, PRECISIONS)
+
+
+# These may change between an interruption and its resumption without another outcome being asked for.
+FREE_SETTINGS = ("epochs", "device", "workers", "checkpoint_minutes")

@@ -1,0 +1,128 @@
+"""Training: from the data files to a model directory, resumable to the same bytes."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model import distributed
+from model.captioner import Captioner
+from model.dataset import Split, open_store, read_splits
+from model.decoder import DecoderConfig
+from model.device import choose_device, out_of_memory_says
+from model.encoder import EncoderConfig
+from model.errors import UserError
+from model.loop import Loop
+from model.report import EpochReport, Sample, TrainResult
+from model.search import SearchConfig
+from model.train_config import FREE_SETTINGS, TrainConfig
+from model.vocabulary import Vocabulary
+
+__all__ = ["EpochReport", "Sample", "TrainConfig", "TrainResult", "train"]
+logger = logging.getLogger(__name__)
+
+
+def no_progress(step: str, done: int, total: int, note: str) -> None:
+    """Show nothing."""
+
+
+def train(
+    *,
+    pictures: Path,
+    captions: Path,
+    vocabulary: Path,
+    run: Path,
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    search: SearchConfig,
+    config: TrainConfig,
+    features: Path | None = None,
+    facts: dict[str, Any] | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_progress: Callable[[str, int, int, str], None] = no_progress,
+) -> TrainResult:
+    """Train a captioner; called again with the same run folder it goes on where it stopped.
+
+    Under `torchrun` every process calls it alike; the first one writes and reports.
+
+    Args:
+        pictures: ``train.h5``, with the training and the validation rows.
+        captions: ``captions.parquet``.
+        vocabulary: ``vocabulary.json``.
+        run: folder for checkpoints and the best model.
+        encoder: which network looks.
+        decoder: which network writes.
+        search: how descriptions are searched for, but for the beam size, which is ``train.validation_beam_size``.
+        config: how to learn.
+        features: folder for a frozen encoder's features; by default one in `run` that is removed at the end.
+        facts: what else the model directory's ``config.json`` shall keep.
+        on_epoch: called after each epoch, at least once (again, if the run is killed right after it).
+        on_progress: called with (step, done, total, note).
+
+    Raises:
+        UserError: the data or the settings do not fit each other.
+        RunError: the loss is no number any more.
+    """
+    device = choose_device(config.device, local_rank=distributed.local_rank())
+    store = open_store(pictures)
+    words = Vocabulary.load(vocabulary)
+    training, validation, digest = read_splits(store, captions, words, max_words=config.max_words)
+    _check(config, encoder, training)
+    if training.cut:
+        logger.warning("%d training captions are longer than train.max_words = %d: cut", training.cut, config.max_words)
+    with (
+        distributed.joined(device),
+        out_of_memory_says("lower train.batch_size, image.size_px or search.beam_size"),
+    ):
+        torch.manual_seed(config.seed)
+        captioner = Captioner(encoder=encoder, decoder=decoder, vocabulary_size=len(words)).to(device)
+        settings = {
+            "encoder": asdict(encoder),
+            "decoder": asdict(decoder),
+            "train": {name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
+            "data": {"pictures": asdict(store.info), "captions": digest, "words": len(words)},
+        }
+        result = Loop(
+            captioner=captioner,
+            words=words,
+            store=store,
+            training=training,
+            validation=validation,
+            config=config,
+            search=replace(search, beam_size=config.validation_beam_size),
+            run=run,
+            features=features or run / "features",
+            settings=json.loads(json.dumps(settings)),
+            facts={**(facts or {}), "training_descriptions": _hashes(training)},
+            on_epoch=on_epoch or (lambda _: None),
+            on_progress=on_progress if distributed.rank() == 0 else no_progress,
+        )()
+        if features is None and distributed.rank() == 0:
+            shutil.rmtree(run / "features", ignore_errors=True)
+    return result
+
+
+def _check(config: TrainConfig, encoder: EncoderConfig, training: Split) -> None:
+    if not encoder.pretrained and config.freeze_encoder_epochs:
+        raise UserError(
+            "train.freeze_encoder_epochs is above 0, but encoder.weights is none: an encoder that starts from nothing "
+            "must learn; set one of the two"
+        )
+    count = len(training.captions)
+    if config.batch_size > count:
+        raise UserError(
+            f"train.batch_size is {config.batch_size}, but the training split has {count} captions: "
+            "lower train.batch_size or give more records"
+        )
+
+
+def _hashes(training: Split) -> list[str]:
+    """A hash of every training description (its words, joined by spaces), so that a catalogue's overlap can be told."""
+    texts = {" ".join(words) for references in training.references for words in references}
+    return sorted(hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts)
