@@ -1,0 +1,173 @@
+"""Which addresses may be asked: what a catalogue's url means, and the guard on the address really connected to."""
+
+import errno
+import hashlib
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from yarl import URL
+
+from tasks.catalog.urls import resolve_url
+from tasks.pictures.outcome import Failed
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
+_WEB = {"http", "https"}
+_IPV6_PREFIXES_WITH_IPV4 = {  # prefix: position of the IPv4 address, in bits from the right
+    ipaddress.ip_network("64:ff9b::/96"): 0,  # NAT64
+    ipaddress.ip_network("2002::/16"): 80,  # 6to4
+}
+_AZURE_METADATA = ipaddress.ip_address("168.63.129.16")  # a global address that only virtual machines reach
+
+
+@dataclass(frozen=True)
+class WebAddress:
+    """A picture to be asked for by HTTP."""
+
+    url: URL
+
+    @property
+    def shown(self) -> str:
+        """For files and reports: no user, password, query or fragment."""
+        return str(self.url.with_user(None).with_query(None).with_fragment(None))
+
+    @property
+    def key(self) -> str:
+        """Equal for equal URLs."""
+        return _digest(str(self.url))
+
+    @property
+    def host(self) -> str:
+        """For reports: the host as people write it."""
+        return self.url.host or ""
+
+
+@dataclass(frozen=True)
+class FileAddress:
+    """A picture to be read from the folder that the user named."""
+
+    path: Path
+
+    @property
+    def shown(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def key(self) -> str:
+        """Equal for the same path with the same size and time of change."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return _digest(f"file {self.path}")
+        return _digest(f"file {self.path} {status.st_size} {status.st_mtime_ns}")
+
+    @property
+    def host(self) -> str:
+        """For reports: files have no host."""
+        return "(folder)"
+
+
+Address = WebAddress | FileAddress
+
+
+def is_web(text: str) -> bool:
+    """Whether a base is a URL; else it is a folder."""
+    return bool(re.match(r"(?i)^https?://", text))
+
+
+def resolve(url: str, base: str | None) -> Address | Failed:
+    """What a catalogue's url means: an absolute URL by itself, a relative one below the base.
+
+    Args:
+        url: as in the catalogue, of any quality.
+        base: the value of --image-base-url, a URL or a folder; None without one.
+    """
+    url = url.strip()
+    if not url or any(ord(character) < 32 for character in url):
+        return Failed(reason="malformed_url", detail="empty or with control characters")
+    scheme = _SCHEME.match(url)
+    if scheme and scheme[1].lower() not in _WEB:
+        return Failed(reason="unsupported_scheme", detail=scheme[1].lower()[:20])
+    if scheme or url.startswith("//"):
+        return _web(url if scheme else f"https:{url}")
+    if base is None:
+        return Failed(reason="malformed_url", detail="relative, and no --image-base-url")
+    return _below(url, base)
+
+
+def _below(url: str, base: str) -> Address | Failed:
+    """A relative url below the base, a URL or a folder."""
+    try:
+        place = resolve_url(url, base)
+        if isinstance(place, str):
+            return _web(place)
+        return FileAddress(place) if place.is_file() else Failed(reason="no_such_file")
+    except OSError as error:  # a name too long, a folder that may not be read
+        return Failed(reason="no_such_file", detail=error.strerror or "")
+    except ValueError:
+        return Failed(reason="outside_folder")
+
+
+def _web(url: str) -> WebAddress | Failed:
+    """Check that a URL can be asked for."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return Failed(reason="malformed_url")
+    host = parsed.raw_host or ""
+    if not host or (":" not in host and not re.fullmatch(r"(?!.*\.\.)(?!\.)[A-Za-z0-9_.-]+", host)):
+        return Failed(reason="malformed_url", detail="no such host name is possible")
+    if any(len(label) > 63 for label in host.split(".")) or len(host) > 253:
+        return Failed(reason="malformed_url", detail="host name too long")
+    return WebAddress(parsed.with_fragment(None))
+
+
+class PrivateAddressError(OSError):
+    """The address is not one of the public internet."""
+
+    def __init__(self) -> None:
+        # One text for all: the connector joins several different errors into a plain OSError.
+        super().__init__(errno.EACCES, "not an address of the public internet")
+
+
+def is_public(address: str) -> bool:
+    """Whether a numeric address belongs to the public internet: not loopback, private, link-local or metadata."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        else:
+            for network, shift in _IPV6_PREFIXES_WITH_IPV4.items():
+                if ip in network:
+                    ip = ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)
+                    break
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip != _AZURE_METADATA
+
+
+def public_socket(addr_info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]) -> socket.socket:
+    """Make the socket for a connection, if the address is public. The last place before connecting: no name tricks.
+
+    Raises:
+        PrivateAddressError: it is not.
+    """
+    family, kind, protocol, _, address = addr_info
+    if not is_public(address[0]):
+        raise PrivateAddressError
+    return socket.socket(family, kind, protocol)
+
+
+def address_key(address: Address | Failed) -> str:
+    """Equal for equal addresses; empty for a url that is none."""
+    return "" if isinstance(address, Failed) else address.key
+
+
+def origin(url: URL) -> tuple[str, int]:
+    """Host and port."""
+    return url.raw_host or "", url.port or 0
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

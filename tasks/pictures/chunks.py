@@ -1,0 +1,300 @@
+"""Fetching one chunk: what is there already, what an earlier dataset has, and the rest by request."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from model.errors import RunError
+from model.files import atomic_path
+from model.picture import ImageConfig, PictureError, decode_with_size
+from tasks.pictures.address import Address, address_key, resolve
+from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
+from tasks.pictures.client import Answer
+from tasks.pictures.fetcher import Fetcher, shared_fetcher
+from tasks.pictures.life import hosts_without_life
+from tasks.pictures.outcome import Failed, Fetched, Outcome
+from tasks.pictures.reuse import find_reusable
+from tasks.pictures.settings import FetchConfig
+from tasks.progress import Bar, progress
+
+PROGRESS_STEP = "Fetching pictures"
+# The failure rate of a smaller chunk (a few records of the reserve) is taken as if it had this many rows.
+SMALLEST_RATED_ROWS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkSummary:
+    """What became of a chunk.
+
+    Attributes:
+        chunk: its name.
+        fetched, reused: pictures that came by request, and from an earlier dataset or an earlier asking.
+        failed: settled failures by reason.
+        passing: failures that may pass, by reason: the chunk is open.
+        bytes: of the files that came.
+    """
+
+    chunk: str
+    fetched: int
+    reused: int
+    failed: dict[str, int]
+    passing: dict[str, int]
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    record_id: str
+    order: int
+    address: Address | Failed
+
+
+def fetch_chunk(
+    folder: Path,
+    chunk: Chunk,
+    *,
+    base_url: str | None,
+    image: ImageConfig,
+    config: FetchConfig,
+    datasets: Sequence[Path] = (),
+) -> ChunkSummary:
+    """Bring a chunk as far as it can be brought; what it holds already is not asked for again.
+
+    Args:
+        folder: of the dataset, with `sample.parquet`.
+        chunk: from `tasks.pictures.selection.next_chunks`.
+        base_url: the value of --image-base-url, a URL or a folder; None without one.
+        image: size and resize rule.
+        config: how to fetch.
+        datasets: folders of earlier datasets whose pictures may be taken.
+
+    Raises:
+        RunError: too many failures that may pass (the chunk keeps what came, and stays open); a full disk.
+    """
+    file = ChunkFile(folder, chunk, image)
+    records = _read_records(folder, chunk, base_url)
+    with progress(PROGRESS_STEP, len(records), unit="pictures") as bar:
+        known = _known_outcomes(file, records, config)
+        bar.advance(len(known))
+        if len(known) == len(records):
+            outcomes = known
+        else:
+            try:
+                outcomes = _fetch_missing(file, records, known, base_url, config, datasets, bar)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise RunError(f"the disk of {folder} is full: free some space, then resume") from None
+    _check_failure_rate(chunk, outcomes, config)
+    if chunk.last_asking and any(not outcome.settled for outcome in outcomes):
+        outcomes = _settle(file, records, outcomes, base_url, config)
+    return _summary(chunk, known, outcomes)
+
+
+def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Record]:
+    """The chunk's records, in order."""
+    table = pq.read_table(
+        folder / "sample.parquet",
+        columns=["record_id", "url", "order"],
+        filters=[("split", "==", chunk.split), ("order", ">=", chunk.start), ("order", "<", chunk.stop)],
+    ).sort_by("order")
+    assert table["order"].to_pylist() == list(range(chunk.start, chunk.stop)), f"{chunk.name} is not of this sample"
+    return [
+        _Record(record_id=row["record_id"], order=row["order"], address=resolve(row["url"], base_url))
+        for row in table.to_pylist()
+    ]
+
+
+def _known_outcomes(file: ChunkFile, records: list[_Record], config: FetchConfig) -> list[Outcome]:
+    """What an earlier asking settled and still holds: a whole picture, or a failure of the same question."""
+    outcomes, verdict_key = file.read_outcomes()
+    by_order = {record.order: record for record in records}
+    still = []
+    for outcome in file.sound_outcomes(outcomes):
+        record = by_order[outcome.order]
+        assert outcome.record_id == record.record_id, f"{file.outcomes} is not of this sample"
+        same_question = verdict_key == config.verdict_key and outcome.url_key == address_key(record.address)
+        if outcome.usable or (outcome.settled and same_question):
+            still.append(outcome)
+    return still
+
+
+def _fetch_missing(
+    file: ChunkFile,
+    records: list[_Record],
+    known: list[Outcome],
+    base_url: str | None,
+    config: FetchConfig,
+    datasets: Sequence[Path],
+    bar: Bar,
+) -> list[Outcome]:
+    """Fetch what is missing into new files of the chunk."""
+    done = {outcome.order: outcome for outcome in known}
+    with atomic_path(file.pixels) as partial, ExitStack() as stack:
+        if known and file.pixels.is_file():
+            shutil.copyfile(file.pixels, partial)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o644)
+        stack.callback(os.close, descriptor)
+        os.truncate(descriptor, len(records) * file.row_bytes)
+        missing = [record for record in records if record.order not in done]
+        for outcome in _take_reusable(file, missing, descriptor, datasets):
+            done[outcome.order] = outcome
+            bar.advance()
+        missing = [record for record in missing if record.order not in done]
+        with shared_fetcher(config, base_url) as fetcher:
+            for outcome in fetcher.run(_fetch_all(file, missing, descriptor, fetcher, bar)):
+                done[outcome.order] = outcome
+    outcomes = [done[order] for order in sorted(done)]
+    file.write_outcomes(outcomes, config.verdict_key)
+    return outcomes
+
+
+def _take_reusable(file: ChunkFile, missing: list[_Record], descriptor: int, datasets: Sequence[Path]) -> list[Outcome]:
+    """Take what earlier datasets have under the same URL and the same resize rule."""
+    addresses = {record.order: record.address for record in missing if not isinstance(record.address, Failed)}
+    keys = {order: address.key for order, address in addresses.items()}
+    taken = []
+    reusable = find_reusable(datasets, set(keys.values()), file.image)
+    for record in missing:
+        source = reusable.get(keys.get(record.order, ""))
+        pixels = source.read() if source else None
+        if source is None or pixels is None:
+            continue
+        digest = write_picture(descriptor, record.order - file.chunk.start, pixels)
+        old = source.outcome
+        outcome = _outcome(file, record, status="reused", http_status=old.http_status, size=old.bytes)
+        taken.append(replace(outcome, digest=digest, width=old.width, height=old.height))
+    return taken
+
+
+async def _fetch_all(
+    file: ChunkFile, records: list[_Record], descriptor: int, fetcher: Fetcher, bar: Bar
+) -> list[Outcome]:
+    """Ask for all records at once; the client bounds what is in flight."""
+    outcomes: list[Outcome] = []
+
+    async def fetch(record: _Record) -> None:
+        outcome = await _fetch_one(file, record, descriptor, fetcher)
+        outcomes.append(outcome)
+        bar.advance(1, fetcher.rate.add(outcome.bytes, failed=not outcome.usable))
+
+    async with asyncio.TaskGroup() as group:
+        for record in records:
+            group.create_task(fetch(record))
+    return outcomes
+
+
+async def _fetch_one(file: ChunkFile, record: _Record, descriptor: int, fetcher: Fetcher) -> Outcome:
+    """One record's picture into its place."""
+    if isinstance(record.address, Failed):
+        return _failed(file, record, Answer(record.address, 0, 0.0))
+    place = record.order - file.chunk.start
+
+    def decode(data: bytes) -> tuple[str, int, int] | Failed:
+        try:
+            decoded = decode_with_size(data, file.image)
+        except PictureError as error:
+            return Failed(reason=error.reason, detail=error.detail, http_status=200)
+        return write_picture(descriptor, place, decoded.pixels), decoded.width_px, decoded.height_px
+
+    def use(fetched: Fetched) -> "asyncio.Future[tuple[str, int, int] | Failed]":
+        return fetcher.decode(lambda: decode(fetched.data))
+
+    answer = await fetcher.client.get(record.address, use)
+    if isinstance(answer.result, Failed):
+        return _failed(file, record, answer)
+    digest, width, height = answer.result
+    outcome = _outcome(file, record, status="fetched", http_status=answer.http_status, size=answer.bytes)
+    return replace(
+        outcome, digest=digest, width=width, height=height, attempts=answer.attempts, seconds=round(answer.seconds, 3)
+    )
+
+
+def _settle(
+    file: ChunkFile, records: list[_Record], outcomes: list[Outcome], base_url: str | None, config: FetchConfig
+) -> list[Outcome]:
+    """Give up what still fails, where the host is proven to be alive; an outage settles nothing.
+
+    Raises:
+        RunError: a host that gave pictures before gives none now.
+    """
+    unsettled = {outcome.order for outcome in outcomes if not outcome.settled}
+    addresses = [record.address for record in records if record.order in unsettled]
+    with shared_fetcher(config, base_url) as fetcher:
+        silent = hosts_without_life(file, addresses, base_url, fetcher)
+    if silent:
+        raise RunError(
+            f"{', '.join(silent[:5])} gave pictures before and gives none now: this is an outage. "
+            "Nothing is lost: resume when it is over"
+        )
+    outcomes = [replace(outcome, settled=True) for outcome in outcomes]
+    file.write_outcomes(outcomes, config.verdict_key)
+    return outcomes
+
+
+def _outcome(file: ChunkFile, record: _Record, *, status: str, http_status: int = 0, size: int = 0) -> Outcome:
+    shown = "" if isinstance(record.address, Failed) else record.address.shown
+    return Outcome(
+        record_id=record.record_id,
+        split=file.chunk.split,
+        order=record.order,
+        url=shown,
+        url_key=address_key(record.address),
+        status=status,
+        http_status=http_status,
+        bytes=size,
+    )
+
+
+def _failed(file: ChunkFile, record: _Record, answer: Answer[tuple[str, int, int]]) -> Outcome:
+    failure = answer.result
+    assert isinstance(failure, Failed)
+    return replace(
+        _outcome(file, record, status="failed", http_status=failure.http_status, size=answer.bytes),
+        reason=failure.reason,
+        detail=failure.detail[:200],
+        settled=not failure.passing,
+        attempts=answer.attempts,
+        seconds=round(answer.seconds, 3),
+    )
+
+
+def _summary(chunk: Chunk, known: list[Outcome], outcomes: list[Outcome]) -> ChunkSummary:
+    before = {outcome.order for outcome in known}
+    pictures = [outcome for outcome in outcomes if outcome.usable]
+    new = [outcome for outcome in pictures if outcome.status == "fetched" and outcome.order not in before]
+    failures = [outcome for outcome in outcomes if not outcome.usable]
+    return ChunkSummary(
+        chunk=chunk.name,
+        fetched=len(new),
+        reused=len(pictures) - len(new),
+        failed=dict(Counter(outcome.reason for outcome in failures if outcome.settled)),
+        passing=dict(Counter(outcome.reason for outcome in failures if not outcome.settled)),
+        bytes=sum(outcome.bytes for outcome in new),
+    )
+
+
+def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], config: FetchConfig) -> None:
+    """Stop the run when too much of a chunk fails for passing reasons: an outage, a host that is down.
+
+    Raises:
+        RunError: naming the share, the reasons and what to do.
+    """
+    reasons = Counter(outcome.reason for outcome in outcomes if not outcome.settled)
+    passing, rows = reasons.total(), len(outcomes)
+    if passing <= config.max_failure_rate * max(rows, SMALLEST_RATED_ROWS):
+        return
+    counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
+    raise RunError(
+        f"{passing} of {rows} pictures ({passing / rows:.0%}) of {chunk.name} could not be had for reasons that may "
+        f"pass ({counts}), more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
+        "What came is kept: check the network and the hosts, then resume"
+    )

@@ -1,0 +1,104 @@
+"""One event loop and one pool of decoding threads a process: chunks side by side share bounds and connections."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from tasks.pictures.client import Client
+from tasks.pictures.settings import FetchConfig
+
+T = TypeVar("T")
+_lock = threading.Lock()
+_running: dict[tuple[FetchConfig, str | None], "Fetcher"] = {}
+
+
+class Fetcher:
+    """A client on an event loop in a thread of its own. Threads may share it."""
+
+    def __init__(self, config: FetchConfig, base: str | None) -> None:
+        self.users = 0
+        self.pool = ThreadPoolExecutor(config.decode_threads or available_cores(), thread_name_prefix="decode")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
+        self._thread.start()
+        self.client = self.run(self._make_client(config, base))
+        self.rate = Rate()
+
+    @staticmethod
+    async def _make_client(config: FetchConfig, base: str | None) -> Client:
+        return Client(config, base)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for it; interrupted, it is cancelled."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def decode(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Start work in the decoding threads. Called on the loop."""
+        return asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    def close(self) -> None:
+        """End the loop and the threads."""
+        self.run(self.client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        self.pool.shutdown()
+
+
+class Rate:
+    """Pictures and bytes a second over the last while, and how many failed: what stands beside the progress bar."""
+
+    WINDOW_S = 10.0
+
+    def __init__(self) -> None:
+        self.failed = self.done = self.bytes = 0
+        self._marks: list[tuple[float, int, int]] = [(time.monotonic(), 0, 0)]
+
+    def add(self, size: int, *, failed: bool) -> str:
+        """Count one more picture; say the rates in a few words. Called on the loop only."""
+        self.done += 1
+        self.bytes += size
+        self.failed += failed
+        now = time.monotonic()
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, self.done, self.bytes))
+            self._marks = [mark for mark in self._marks if now - mark[0] <= self.WINDOW_S] or self._marks[-1:]
+        since, done, size_before = self._marks[0]
+        seconds = max(now - since, 0.1)
+        note = f"{(self.done - done) / seconds:.0f}/s, {(self.bytes - size_before) / seconds / 1e6:.1f} MB/s"
+        return note + (f", {self.failed:,} failed" if self.failed else "")
+
+
+@contextmanager
+def shared_fetcher(config: FetchConfig, base: str | None) -> Iterator[Fetcher]:
+    """The process's fetcher for these settings: made by the first user, closed by the last."""
+    key = (config, base)
+    with _lock:
+        fetcher = _running.get(key)
+        if fetcher is None:
+            fetcher = _running[key] = Fetcher(config, base)
+        fetcher.users += 1
+    try:
+        yield fetcher
+    finally:
+        with _lock:
+            fetcher.users -= 1
+            if not fetcher.users:
+                del _running[key]
+                fetcher.close()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,66 @@
+"""Proof of life: before a failure that may pass is given up, the network must show that it still brings pictures.
+
+A host that gave a picture before must give that picture again. One that never gave any (a shop that has closed) is
+given up if another host's picture still comes. So an outage never decides which records are in a dataset.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+
+from tasks.pictures.address import Address, FileAddress, WebAddress, resolve
+from tasks.pictures.chunk_files import ChunkFile, existing_chunks
+from tasks.pictures.fetcher import Fetcher
+from tasks.pictures.outcome import Failed, Fetched
+
+WITNESSES = 3  # pictures that are asked for again, so that one lost since does not speak for its host
+
+
+def hosts_without_life(
+    file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher
+) -> list[str]:
+    """The hosts of these addresses that gave pictures of this dataset before, and give none of them now.
+
+    If no host gave any picture, or a host never did and no other gives one now, "the network" is in the list.
+    """
+    wanted = {address.host for address in addresses if not isinstance(address, Failed)}
+    witnesses = _witnesses(file, base)
+    silent = sorted(host for host in wanted & witnesses.keys() if not fetcher.run(_any_comes(witnesses[host], fetcher)))
+    if wanted - witnesses.keys():
+        others = [address for host, some in witnesses.items() if host not in silent for address in some[:1]]
+        if not fetcher.run(_any_comes(others[:WITNESSES], fetcher)):
+            silent.append("the network")
+    return silent
+
+
+def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:
+    """By host, addresses whose picture came by request in any chunk of the dataset."""
+    sample = pq.read_table(file.folder / "sample.parquet", columns=["record_id", "url"])
+    urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
+    witnesses: dict[str, list[Address]] = {}
+    for other in existing_chunks(file.folder, file.image):
+        for outcome in other.read_outcomes()[0]:
+            if outcome.status != "fetched":
+                continue
+            address = resolve(urls[outcome.record_id], base)
+            if isinstance(address, WebAddress | FileAddress):
+                some = witnesses.setdefault(address.host, [])
+                if len(some) < WITNESSES:
+                    some.append(address)
+    return witnesses
+
+
+async def _any_comes(addresses: Sequence[Address], fetcher: Fetcher) -> bool:
+    """Whether any of the addresses still gives its file."""
+
+    def use(fetched: Fetched) -> "asyncio.Future[Fetched | Failed]":
+        done: asyncio.Future[Fetched | Failed] = asyncio.get_running_loop().create_future()
+        done.set_result(fetched)
+        return done
+
+    for address in addresses:
+        answer = await fetcher.client.get(address, use)
+        if isinstance(answer.result, Fetched):
+            return True
+    return False

@@ -1,0 +1,114 @@
+"""What becomes of a URL: a picture, or a failure with a reason that is final or may pass."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+# A picture that fails for one of these is not to be had: the next record of the reserve takes its place.
+FINAL_REASONS = frozenset(
+    {
+        "malformed_url", "unsupported_scheme", "private_address",
+        "http_4xx", "http_other", "bad_redirect", "redirect_loop", "too_many_redirects",
+        "too_large", "empty", "bad_encoding",
+        "not_a_picture", "truncated", "too_many_pixels", "too_small", "unsupported_mode",
+        "no_such_file", "outside_folder",
+    }
+)  # fmt: skip
+# One that fails for these may be had later: it is asked for again, and no other takes its place meanwhile.
+PASSING_REASONS = frozenset(
+    {
+        "dns", "connect", "tls", "reset", "bad_response",
+        "timeout_connect", "timeout_read", "timeout_total",
+        "http_429", "http_5xx", "circuit_open", "unreadable_file",
+    }
+)  # fmt: skip
+_OWN_NAMES = {401, 403, 404, 410, 451}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """No picture. `reason` is from the sets above, or http_ with a status of its own; `detail` names no URL."""
+
+    reason: str
+    detail: str = ""
+    http_status: int = 0
+    retry_after_s: float | None = None
+
+    @property
+    def passing(self) -> bool:
+        """Whether asking later may help."""
+        return self.reason in PASSING_REASONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The bytes of a file that came whole."""
+
+    data: bytes
+    http_status: int = 200
+
+
+def failed_status(status: int, retry_after_s: float | None = None) -> Failed:
+    """The failure that an HTTP status other than 200 is."""
+    if status in {408, 425, 429}:
+        reason = "http_429"
+    elif status >= 500:
+        reason = "http_5xx"
+    elif status in _OWN_NAMES:
+        reason = f"http_{status}"
+    else:
+        reason = "http_4xx" if 400 <= status < 500 else "http_other"
+    return Failed(reason=reason, http_status=status, retry_after_s=retry_after_s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one record's picture.
+
+    Attributes:
+        record_id: of the catalogue.
+        split: train, validation or test.
+        order: the record's place in its split, from 0.
+        url: without user, password and query.
+        url_key: digest of the whole URL: equal keys are equal URLs.
+        status: fetched, reused (from an earlier dataset) or failed.
+        reason: why it failed; empty otherwise.
+        detail: more about the reason.
+        settled: a failure that nothing is hoped for any more: it was final, or outlasted the last asking.
+        http_status: the last one; 0 without one.
+        bytes: of the file.
+        width, height: of the picture before resizing, upright, in px.
+        digest: SHA-256 of the pixels, uint8 (C, S, S).
+        attempts: times that it was asked for.
+        seconds: from the first attempt to the picture.
+    """
+
+    record_id: str
+    split: str
+    order: int
+    url: str
+    url_key: str
+    status: str
+    reason: str = ""
+    detail: str = ""
+    settled: bool = True
+    http_status: int = 0
+    bytes: int = 0
+    width: int = 0
+    height: int = 0
+    digest: str = ""
+    attempts: int = 0
+    seconds: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a picture."""
+        return self.status != "failed"
+
+
+SCHEMA = pa.schema(
+    [
+        (name, {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}[kind])
+        for name, kind in Outcome.__annotations__.items()
+    ]
+)

@@ -1,0 +1,191 @@
+"""Packing the chunks of a dataset into `train.h5` and `test.h5`, with `outcomes.parquet`, streaming.
+
+Shapes: C channels (RGB), S `image.size_px`.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model.errors import RunError, UserError
+from model.files import atomic_path
+from model.picture import ImageConfig
+from model.store import StoreInfo, write_store
+from tasks.pictures.chunk_files import ChunkFile
+from tasks.pictures.outcome import SCHEMA, Outcome
+from tasks.pictures.reuse import OUTCOMES_FILE
+from tasks.pictures.selection import FindRepeats, Selection, read_outcomes, read_splits, select
+from tasks.pictures.settings import FetchConfig
+from tasks.progress import progress
+
+STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
+PACKED_SCHEMA = pa.schema(
+    [*SCHEMA, ("store", pa.string()), ("row", pa.int64()), ("repeats_id", pa.string())]  # "", -1, "": not a row
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackSummary:
+    """What was packed.
+
+    Attributes:
+        rows: by split.
+        missing: by split, rows that could not be had, the reserve included.
+        fetched, reused, failed: pictures that were asked for; some that came may not have been needed.
+        failures: by reason.
+        repeats: records dropped because their picture repeats another's.
+        digest: the dataset's digest.
+    """
+
+    rows: dict[str, int]
+    missing: dict[str, int]
+    fetched: int
+    reused: int
+    failed: int
+    failures: dict[str, int]
+    repeats: int
+    digest: str
+
+
+def pack(
+    folder: Path,
+    *,
+    image: ImageConfig,
+    config: FetchConfig,
+    fingerprint: str,
+    dataset_id: str,
+    exact: bool,
+    find_repeats: FindRepeats | None,
+) -> PackSummary:
+    """Write the stores and the outcomes of a dataset whose chunks are complete. The chunks stay.
+
+    Args:
+        folder: of the dataset.
+        image: size and resize rule.
+        config: for the compression.
+        fingerprint: of the catalogue.
+        dataset_id: of the dataset.
+        exact: too few pictures for the sample is an error.
+        find_repeats: which rows to drop for equal pixels, as for `next_chunks`.
+
+    Raises:
+        UserError: `exact`, and too few pictures can be had.
+        RunError: no picture of a split can be had; a chunk is damaged (it is forgotten, so resume fetches it again).
+    """
+    splits = read_splits(folder)
+    outcomes = read_outcomes(folder, image)
+    selection = select(splits, outcomes, find_repeats)
+    assert selection.complete, "packing before all chunks are fetched"
+    _check_rows(selection, {name: split.target for name, split in splits.items()}, exact=exact)
+    references = _references(folder)
+    total = sum(len(rows) for rows in selection.rows.values())
+    digest = hashlib.sha256()
+    places: dict[str, tuple[str, int]] = {}
+    with progress("Packing pictures", total, unit="pictures") as bar:
+        for store, names in STORES.items():
+            rows = [row for name in names for row in selection.rows[name]]
+
+            def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+                for row, pixels in _read_rows(rows, outcomes):
+                    update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
+                    yield row.record_id, row.split, pixels
+                    bar.advance()
+
+            info = StoreInfo(
+                rows=len(rows),
+                size_px=image.size_px,
+                resize=image.resize,
+                fingerprint=fingerprint,
+                dataset_id=dataset_id,
+            )
+            write_store(folder / store, stream(), info, compression=config.compression)
+            places.update({row.record_id: (store, place) for place, row in enumerate(rows)})
+    asked = [outcome for known in outcomes.values() for _, (outcome, _) in sorted(known.items())]
+    _write_outcomes(folder, asked, places, selection.repeats)
+    by_status = Counter(outcome.status for outcome in asked)
+    return PackSummary(
+        rows={name: len(selection.rows[name]) for name in splits},
+        missing=selection.missing,
+        fetched=by_status["fetched"],
+        reused=by_status["reused"],
+        failed=by_status["failed"],
+        failures=dict(Counter(outcome.reason for outcome in asked if not outcome.usable).most_common()),
+        repeats=len(selection.repeats),
+        digest=digest.hexdigest(),
+    )
+
+
+def update_digest(
+    digest: "hashlib._Hash", record_id: str, split: str, references: list[str], pixels: NDArray[np.uint8]
+) -> None:
+    """Add a row to the dataset's digest: its identity and captions as a line of JSON, then its pixels (C, S, S)."""
+    digest.update(json.dumps([record_id, split, references], ensure_ascii=False).encode() + b"\n")
+    digest.update(np.ascontiguousarray(pixels).data)
+
+
+def _references(folder: Path) -> dict[str, list[str]]:
+    table = pq.read_table(folder / "sample.parquet", columns=["record_id", "references"])
+    return dict(zip(table["record_id"].to_pylist(), table["references"].to_pylist(), strict=True))
+
+
+def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -> None:
+    """Check that there are pictures enough.
+
+    Raises:
+        UserError: `exact`, and too few can be had.
+        RunError: none of a split can be had.
+    """
+    for name, target in targets.items():
+        count = len(selection.rows[name])
+        if target and not count:
+            raise RunError(
+                f"no picture of the {name} split can be had, of {target} wanted: "
+                "look at the reasons in the report of the fetch step, and at --image-base-url"
+            )
+        if exact and count < target:
+            raise UserError(
+                f"only {count:,} of sample.{name} = {target:,} pictures can be had, the reserve included: "
+                "lower it, or set sample.exact=false"
+            )
+
+
+def _read_rows(
+    rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]
+) -> Iterator[tuple[Outcome, NDArray[np.uint8]]]:
+    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest."""
+    current: ChunkFile | None = None
+    descriptor = -1
+    with ExitStack() as stack:
+        for row in rows:
+            file = outcomes[row.split][row.order][1]
+            if file is not current:
+                stack.close()
+                descriptor = os.open(file.pixels, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                current = file
+            pixels = file.read_picture(descriptor, row)
+            if pixels is None:
+                file.outcomes.unlink()
+                raise RunError(f"{file.pixels} is damaged: resume fetches these pictures again")
+            yield row, pixels
+
+
+def _write_outcomes(
+    folder: Path, asked: list[Outcome], places: dict[str, tuple[str, int]], repeats: dict[str, str]
+) -> None:
+    rows = []
+    for outcome in asked:
+        store, row = places.get(outcome.record_id, ("", -1))
+        rows.append({**asdict(outcome), "store": store, "row": row, "repeats_id": repeats.get(outcome.record_id, "")})
+    with atomic_path(folder / OUTCOMES_FILE) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=PACKED_SCHEMA), partial)

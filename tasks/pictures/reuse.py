@@ -1,0 +1,87 @@
+"""Pictures that datasets in the workdir already have: same URL, same size and resize rule.
+
+Shapes: C channels (RGB), S `image.size_px`.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model.picture import ImageConfig
+from model.store import PictureStore
+from tasks.pictures.chunk_files import ChunkFile, existing_chunks
+from tasks.pictures.outcome import SCHEMA, Outcome
+
+OUTCOMES_FILE = "outcomes.parquet"
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture of another dataset: a row of its store, or a place in one of its chunks."""
+
+    outcome: Outcome
+    source: PictureStore | ChunkFile
+    row: int
+
+    def read(self) -> NDArray[np.uint8] | None:
+        """Its pixels, uint8 (C, S, S); None if they are not those that were written."""
+        if isinstance(self.source, PictureStore):
+            pixels: NDArray[np.uint8] = self.source.read([self.row])[0]
+            whole = hashlib.sha256(pixels.data).hexdigest() == self.outcome.digest
+            return pixels if whole else None
+        descriptor = os.open(self.source.pixels, os.O_RDONLY)
+        try:
+            return self.source.read_picture(descriptor, self.outcome)
+        finally:
+            os.close(descriptor)
+
+
+def find_reusable(datasets: Sequence[Path], url_keys: set[str], image: ImageConfig) -> dict[str, StoredPicture]:
+    """The pictures of earlier datasets under these URLs, by URL key.
+
+    Args:
+        datasets: folders of datasets, packed or not; what cannot be read is passed over.
+        url_keys: see `tasks.pictures.address`.
+        image: size and resize rule that the pictures must have.
+    """
+    found: dict[str, StoredPicture] = {}
+    wanted = list(url_keys)
+    for folder in datasets:
+        if (folder / OUTCOMES_FILE).is_file():
+            _find_in_stores(folder, wanted, image, found)
+        for file in existing_chunks(folder, image):
+            metadata = pq.read_schema(file.outcomes).metadata or {}
+            if (metadata.get(b"size_px"), metadata.get(b"resize")) != (
+                str(image.size_px).encode(),
+                image.resize.encode(),
+            ) or not file.pixels.is_file():
+                continue
+            for row in pq.read_table(file.outcomes, filters=pc.field("url_key").isin(wanted)).to_pylist():
+                if (outcome := Outcome(**row)).usable:
+                    found.setdefault(outcome.url_key, StoredPicture(outcome, file, outcome.order))
+    return found
+
+
+def _find_in_stores(folder: Path, wanted: list[str], image: ImageConfig, found: dict[str, StoredPicture]) -> None:
+    """Add the pictures of a packed dataset."""
+    stores: dict[str, PictureStore] = {}
+    for name in ("train.h5", "test.h5"):
+        try:
+            store = PictureStore(folder / name)
+        except (OSError, ValueError):
+            continue
+        if (store.info.size_px, store.info.resize) == (image.size_px, image.resize):
+            stores[name] = store
+    table = pq.read_table(folder / OUTCOMES_FILE, filters=pc.field("url_key").isin(wanted))
+    for row in table.to_pylist():
+        name = row["store"]
+        if name in stores and row["row"] < len(stores[name]):
+            outcome = Outcome(**{field: row[field] for field in SCHEMA.names})
+            found.setdefault(outcome.url_key, StoredPicture(outcome, stores[name], row["row"]))

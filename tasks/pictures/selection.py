@@ -1,0 +1,207 @@
+"""Which records make up the rows: of each split, the first in its order whose picture can be had.
+
+So the rows depend on which pictures can be had, and on nothing else: not on the order of arrival, on chunks, on kills.
+A record whose picture repeats another's is dropped, and the next of the split's order takes its place too.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from model.errors import UserError
+from model.picture import ImageConfig
+from tasks.pictures.address import address_key, is_web, resolve
+from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_files
+from tasks.pictures.outcome import Outcome
+from tasks.pictures.settings import FetchConfig
+
+# The training side comes last: what equals a held-out picture is dropped there.
+SPLITS_IN_ORDER = ("test", "validation", "train")
+# (record id, split, digest of the pixels) of all rows -> the ids to drop, each with the id that it repeats.
+FindRepeats = Callable[[Sequence[tuple[str, str, str]]], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split's records in its order, of which the first `target` are the sample and the rest is the reserve."""
+
+    target: int
+    record_ids: list[str]
+
+
+@dataclass
+class Selection:
+    """The rows so far.
+
+    Attributes:
+        rows: by split, in its order.
+        repeats: records dropped because their picture repeats another's: id and the id repeated.
+        wanted: by split, the orders that must be asked for before the rows are known.
+        missing: by split, how many rows cannot be had, the reserve included.
+        pending: how many records still have a failure that may pass.
+    """
+
+    rows: dict[str, list[Outcome]] = field(default_factory=dict)
+    repeats: dict[str, str] = field(default_factory=dict)
+    wanted: dict[str, list[int]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    pending: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to ask for."""
+        return not any(self.wanted.values()) and not self.pending
+
+
+def read_splits(folder: Path) -> dict[str, Split]:
+    """The splits of `sample.parquet`, test first and training last."""
+    table = pq.read_table(folder / "sample.parquet", columns=["record_id", "split", "order", "in_sample"])
+    frame = table.to_pandas().sort_values(["split", "order"])
+    splits = {}
+    for name in SPLITS_IN_ORDER:
+        part = frame[frame["split"] == name]
+        assert part["order"].tolist() == list(range(len(part))), f"the order of {name} has gaps"
+        splits[name] = Split(int(part["in_sample"].sum()), part["record_id"].tolist())
+    return splits
+
+
+def read_outcomes(folder: Path, image: ImageConfig) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
+    """By split and order: what became of each record that was asked for, and the chunk that holds it."""
+    found: dict[str, dict[int, tuple[Outcome, ChunkFile]]] = {name: {} for name in SPLITS_IN_ORDER}
+    for file in existing_chunks(folder, image):
+        for outcome in file.read_outcomes()[0]:
+            found[file.chunk.split][outcome.order] = (outcome, file)
+    return found
+
+
+def select(
+    splits: dict[str, Split],
+    outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]],
+    find_repeats: FindRepeats | None,
+) -> Selection:
+    """Choose the rows from what is known; what must be known first is in `wanted`."""
+    selection = Selection()
+    while True:
+        selection.pending = 0
+        for name, split in splits.items():
+            _select_split(name, split, outcomes[name], selection)
+        if find_repeats is None:
+            return selection
+        rows = [(row.record_id, row.split, row.digest) for chosen in selection.rows.values() for row in chosen]
+        repeats = find_repeats(rows)
+        if not repeats:
+            return selection
+        selection.repeats.update(repeats)
+
+
+def _select_split(
+    name: str, split: Split, outcomes: dict[int, tuple[Outcome, ChunkFile]], selection: Selection
+) -> None:
+    """The first `target` of the order whose picture is there and repeats none; unknown ones are wanted."""
+    rows: list[Outcome] = []
+    wanted: list[int] = []
+    pending = 0
+    usable = sum(outcome.usable for outcome, _ in outcomes.values())
+    share = max(usable, 1) / max(len(outcomes), 1)  # of pictures that can be had, for how far to reach ahead
+    for order, record_id in enumerate(split.record_ids):
+        if len(rows) + pending + _expected(len(wanted), share) >= split.target:
+            break
+        known = outcomes.get(order)
+        if known is None:
+            wanted.append(order)
+        elif not known[0].settled:
+            pending += 1
+        elif known[0].usable and record_id not in selection.repeats:
+            rows.append(known[0])
+    selection.rows[name] = rows
+    selection.wanted[name] = wanted
+    selection.pending += pending
+    selection.missing[name] = 0 if wanted or pending else split.target - len(rows)
+
+
+def _expected(asked: int, share: float) -> float:
+    """How many of the asked will come at least, usually: two standard deviations below the mean."""
+    return asked * share - 2 * math.sqrt(asked * share * (1 - share)) if share < 1 else asked
+
+
+def next_chunks(
+    folder: Path,
+    *,
+    base_url: str | None,
+    image: ImageConfig,
+    config: FetchConfig,
+    find_repeats: FindRepeats | None,
+) -> list[Chunk]:
+    """The chunks to fetch next; none when the rows are complete. Call it while no chunk is being fetched.
+
+    First those of the sample, then those left open, then from the reserve for what is not to be had.
+
+    Args:
+        folder: of the dataset, with `sample.parquet`.
+        base_url: the value of --image-base-url; None without one.
+        image: size and resize rule.
+        config: how pictures are fetched.
+        find_repeats: which rows to drop for equal pixels; None to drop none.
+
+    Raises:
+        UserError: the base is a folder that is not there.
+    """
+    check_base(base_url)
+    remove_partial_files(folder)
+    _remove_unsound(folder, image)
+    splits = read_splits(folder)
+    outcomes = read_outcomes(folder, image)
+    wanted = select(splits, outcomes, find_repeats).wanted
+    return _open_chunks(folder, base_url, image, config) + [
+        Chunk(split=name, start=start, stop=min(start + config.chunk_rows, stop))
+        for name in reversed(SPLITS_IN_ORDER)
+        for first, stop in _ranges(wanted[name])
+        for start in range(first, stop, config.chunk_rows)
+    ]
+
+
+def check_base(base_url: str | None) -> None:
+    """Check that a base folder is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    if base_url is not None and not is_web(base_url) and not Path(base_url).is_dir():
+        raise UserError(f"--image-base-url {base_url} is neither a URL nor a folder: name where the pictures are")
+
+
+def _remove_unsound(folder: Path, image: ImageConfig) -> None:
+    """Forget chunks whose pixels are not there in full; a digest that does not fit is found when packing."""
+    for file in existing_chunks(folder, image):
+        if not file.pixels.is_file() or file.pixels.stat().st_size != len(file.chunk) * file.row_bytes:
+            file.outcomes.unlink()
+
+
+def _open_chunks(folder: Path, base_url: str | None, image: ImageConfig, config: FetchConfig) -> list[Chunk]:
+    """Chunks with failures that may pass, or that were failures only by another base or other bounds."""
+    sample = pq.read_table(folder / "sample.parquet", columns=["record_id", "url"])
+    urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
+    chunks = []
+    for file in existing_chunks(folder, image):
+        outcomes, verdict_key = file.read_outcomes()
+        failures = [outcome for outcome in outcomes if not outcome.usable]
+        changed = verdict_key != config.verdict_key or any(
+            outcome.url_key != address_key(resolve(urls[outcome.record_id], base_url)) for outcome in failures
+        )
+        if failures and (changed or not all(outcome.settled for outcome in failures)):
+            chunks.append(replace(file.chunk, last_asking=not changed))
+    return chunks
+
+
+def _ranges(orders: list[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as ranges (start, stop)."""
+    ranges: list[tuple[int, int]] = []
+    for order in orders:
+        if ranges and ranges[-1][1] == order:
+            ranges[-1] = (ranges[-1][0], order + 1)
+        else:
+            ranges.append((order, order + 1))
+    return ranges
