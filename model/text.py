@@ -1,0 +1,63 @@
+"""The one text rule and the one split rule.
+
+References, hypotheses, vocabulary and de-duplication all see a text through `tokenize`, in any language: Unicode NFKC,
+casefold, then words as in Unicode's default word boundaries (UAX #29), cut down to what descriptions need:
+
+- a word is a run of letters, marks and digits; everything else separates;
+- an apostrophe between letters and a point or comma between digits stay inside the word (women's, 3.5);
+- Han and Hiragana, written without spaces, are words of one character each.
+"""
+
+import hashlib
+import re
+import sys
+import unicodedata
+from functools import cache
+
+SPLITS = ("train", "validation", "test")
+SPLIT_SHARES = (14, 1, 3)
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+|(?<=[0-9])[.,][0-9][a-z0-9]*)*")
+_UNSPACED = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+
+def tokenize(text: str) -> list[str]:
+    """The words of a text, in order; an empty list if it has none."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).replace("\u2019", "'")
+    return _unicode_word().findall(folded)
+
+
+def normalise(text: str) -> str:
+    """The text as it is compared: two texts are the same description when this is equal."""
+    return " ".join(tokenize(text))
+
+
+def split_of(normalised: str, seed: int) -> str:
+    """The split of a description: a hash of the seed and its normalised text, in the proportion 14 : 1 : 3.
+
+    No other record has a say in it, so a product that was tested on last month is never trained on in the next.
+    """
+    digest = hashlib.blake2b(f"{seed}\n{normalised}".encode(), digest_size=8).digest()
+    slot = int.from_bytes(digest, "big") % sum(SPLIT_SHARES)
+    if slot < SPLIT_SHARES[0]:
+        return SPLITS[0]
+    return SPLITS[1] if slot < SPLIT_SHARES[0] + SPLIT_SHARES[1] else SPLITS[2]
+
+
+@cache
+def _unicode_word() -> re.Pattern[str]:
+    r"""Words of any script. `\w` alone would cut words at combining marks, which carry the vowels of Indic scripts."""
+    marks: list[str] = []
+    start = None
+    for code in range(sys.maxunicode + 1):
+        is_mark = unicodedata.category(chr(code))[0] == "M"
+        if is_mark and start is None:
+            start = code
+        elif not is_mark and start is not None:
+            marks.append(f"{chr(start)}-{chr(code - 1)}")
+            start = None
+    # Inside the negated class nothing can be added, so a mark is an alternative to a letter or digit.
+    letter = rf"(?:[^\W_{_UNSPACED}]|[{''.join(marks)}])"
+    return re.compile(rf"[{_UNSPACED}]|{letter}+(?:'{letter}+|(?<=\d)[.,](?=\d){letter}+)*")

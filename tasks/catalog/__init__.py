@@ -1,0 +1,1 @@
+"""The catalogue: reading, de-duplication, splits, samples, report. Engines only."""

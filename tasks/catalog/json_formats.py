@@ -1,0 +1,182 @@
+"""JSON arrays and JSON Lines, in blocks, so that memory does not grow with the file."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from model.errors import UserError
+from tasks.catalog.source import BLOCK_BYTES, Batch, Fault, Source
+
+_SEPARATOR = re.compile(rb'\}\s*,\s*\{\s*"(?:[^"\\]|\\.)*"')
+_SPACE = " \t\n\r"
+_DECODER = json.JSONDecoder(strict=False)  # a raw line break in a text is no reason to lose a catalogue
+
+
+def read_json_lines(source: Source, max_record_bytes: int) -> Iterator[Batch]:
+    """One JSON value a line; places are lines, counted from 1. Empty lines are none."""
+    line, rest, skipped = 1, b"", 0
+    while True:
+        block = source.read()
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop() if block else b""
+        records: list[Any] = []
+        places: list[int] = []
+        for number, text in enumerate(lines, line):
+            if skipped or len(text) > max_record_bytes:
+                records.append(_too_long(skipped + len(text), max_record_bytes))
+                skipped = 0
+            elif text.strip():
+                records.append(parse_record(text))
+            else:
+                continue
+            places.append(number)
+        line += len(lines)
+        if len(rest) > max_record_bytes:
+            skipped, rest = skipped + len(rest), b""
+        if records:
+            yield Batch(records, places)
+        if not block:
+            return
+
+
+def parse_record(text: bytes) -> Any:
+    """One JSON value, or the fault that it has."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        try:
+            text.decode()
+        except UnicodeDecodeError as broken:
+            return Fault("broken UTF-8", f"byte {broken.start} of the record: {broken.reason}")
+        return Fault("broken JSON", f"byte {error.pos} of the record: {error.msg}")
+
+
+def _too_long(count: int, bound: int) -> Fault:
+    return Fault("record too long", f"{count:,} bytes, more than catalog.max_record_bytes = {bound:,}")
+
+
+def read_json_array(source: Source, max_record_bytes: int) -> Iterator[Batch]:
+    """The values of one JSON array; places are indices, counted from 0.
+
+    A block is cut where a record begins that looks like the one before it (same first key), and parsed as a whole.
+    A prefix of an array that parses when closed ends between two of its values, so a wrong guess cannot go unseen;
+    it only costs reading that block again value by value.
+
+    Raises:
+        UserError: the array is broken; the message names the whole records before the break and its byte offset.
+    """
+    # The buffer begins at a value; `opened` is one byte, the bracket, as orjson counts.
+    buffer, count, separator = b"", 0, b""
+    text = source.read()
+    start = text.index(b"[") + 1
+    offset, buffer = start, text[start:]
+    at_end = False
+    while not at_end:
+        block = source.read(max(BLOCK_BYTES, len(buffer)))
+        buffer, at_end = buffer + block, not block
+        separator = separator or _learn_separator(buffer)
+        records, used, closed = _parse_block(buffer, separator, at_end)
+        if not used:
+            records, used, closed = _parse_values(buffer, at_end, source, count, offset)
+        if records:
+            yield Batch(records, range(count, count + len(records)))
+        count, offset, buffer = count + len(records), offset + used, buffer[used:]
+        if closed:
+            _check_nothing_follows(source, buffer, count, offset)
+            return
+        if len(buffer) > max_record_bytes and not records:
+            raise UserError(
+                f"{source.path}: the record after {count:,} whole records, at byte {offset:,}, is longer than "
+                f"{max_record_bytes:,} bytes: mend it, or raise catalog.max_record_bytes"
+            )
+
+
+def _learn_separator(buffer: bytes) -> bytes:
+    """What stands between the first two records, up to the first key; empty if it can't be told from this block."""
+    for match in _SEPARATOR.finditer(buffer, 0, BLOCK_BYTES):
+        try:
+            orjson.loads(b"[" + buffer[: match.start() + 1] + b"]")
+        except orjson.JSONDecodeError:
+            continue
+        return match.group()
+    return b""
+
+
+def _parse_block(buffer: bytes, separator: bytes, at_end: bool) -> tuple[list[Any], int, bool]:
+    """The records up to the last separator, or to the array's end; how many bytes they took; whether it was the end."""
+    cut = len(buffer) if at_end else (buffer.rfind(separator) + 1 if separator else 0)
+    if not cut:
+        return [], 0, False
+    try:
+        if at_end:
+            return orjson.loads(b"[" + buffer), cut, True
+        records: list[Any] = orjson.loads(b"[" + buffer[:cut] + b"]")
+    except orjson.JSONDecodeError:
+        return [], 0, False
+    return records, buffer.index(b",", cut) + 1, False
+
+
+def _parse_values(buffer: bytes, at_end: bool, source: Source, count: int, offset: int) -> tuple[list[Any], int, bool]:
+    """As `_parse_block`, one value after another: slower, finds where a break is, forgives what one record may have."""
+    text = buffer.decode("utf-8", "surrogateescape")
+    records: list[Any] = []
+    whole = position = 0  # `whole`: behind the last complete value and its comma
+    try:
+        while True:
+            position = _skip_space(text, position)
+            if text[position : position + 1] == "]" and not (records and text[whole - 1 : whole] == ","):
+                return records, _size(text[: position + 1]), True
+            if position == len(text):
+                raise json.JSONDecodeError("unexpected end", text, position)
+            value, position = _DECODER.raw_decode(text, position)
+            position = _skip_space(text, position)
+            follows = text[position : position + 1]
+            if follows in {",", "]"}:
+                records.append(_without_surrogates(value))
+                whole = position = position + (follows == ",")
+            elif follows:
+                raise json.JSONDecodeError("expected a comma or the closing bracket", text, position)
+            else:
+                raise json.JSONDecodeError("unexpected end", text, position)
+    except json.JSONDecodeError as error:
+        cut_short = error.pos >= len(text) - 16 or error.msg.startswith("Unterminated string")
+        if cut_short and not at_end:
+            return records, _size(text[:whole]), False
+        at = offset + _size(text[: len(text) if cut_short else error.pos])
+        what = "breaks off" if cut_short else f"is broken ({error.msg})"
+        raise UserError(
+            f"{source.path} {what} at byte {at:,}, after {count + len(records):,} whole records: get it whole again"
+        ) from None
+    except RecursionError:
+        raise UserError(
+            f"{source.path}: the record after {count + len(records):,} whole records, at byte "
+            f"{offset + _size(text[:whole]):,}, is nested too deeply"
+        ) from None
+
+
+def _skip_space(text: str, position: int) -> int:
+    while text[position : position + 1] in _SPACE and position < len(text):
+        position += 1
+    return position
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def _without_surrogates(value: Any) -> Any:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Fault("broken UTF-8", "bytes or escapes that are no character")
+    return value
+
+
+def _check_nothing_follows(source: Source, rest: bytes, count: int, offset: int) -> None:
+    while rest or (rest := source.read()):
+        if rest.strip():
+            raise UserError(f"{source.path}: something follows the array's end, at byte {offset:,} ({count:,} records)")
+        rest = b""

@@ -1,0 +1,266 @@
+"""Reads a catalogue: its format from its content, typed records, every rejected one kept with reason and place."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model.configuration import check, setting
+from model.errors import UserError
+from model.files import atomic_path
+from tasks.catalog.json_formats import read_json_array, read_json_lines
+from tasks.catalog.records import FIELDS, Extractor
+from tasks.catalog.source import Batch, Fault, Source
+from tasks.catalog.table_formats import read_csv, read_parquet
+
+CATALOG_FILE, REJECTED_FILE = "catalog.parquet", "rejected.parquet"
+RECORD_SCHEMA = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("url", pa.string()),
+        ("references", pa.list_(pa.string())),
+        ("title", pa.string()),
+        ("category", pa.string()),
+        ("attr", pa.list_(pa.string())),
+        ("split", pa.string()),
+    ]
+)
+REJECTED_SCHEMA = pa.schema(
+    [("id", pa.string()), ("place", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
+)
+_UTF8_BOM = b"\xef\xbb\xbf"
+_WRONG_KINDS = (
+    ((b"\xff\xfe", b"\xfe\xff"), "UTF-16 text", "save it as UTF-8"),
+    ((b"PK\x03\x04",), "a zip archive or a spreadsheet", "export the table as CSV in UTF-8"),
+    ((b"\xd0\xcf\x11\xe0",), "an old spreadsheet", "export the table as CSV in UTF-8"),
+    ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<?xml"), "HTML or XML", "export the catalogue as JSON, CSV or Parquet"),
+    ((b"\x1f\x8b",), "gzipped twice", "undo one of them"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogConfig:
+    """How a catalogue is read."""
+
+    columns: dict[str, str] = setting({}, "the catalogue's names of our fields: description=body_html, ...")
+    cut_query: bool = setting(True, "leave out what follows a picture url's question mark (a thumbnail's size)")
+    max_record_bytes: int = setting(16 << 20, "longest record that is read", unit="bytes")
+    max_decompressed_bytes: int = setting(8 << 30, "largest size of a compressed catalogue, unpacked", unit="bytes")
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.columns) - set(FIELDS))
+        check(not unknown, "catalog.columns", ", ".join(unknown), "made of " + ", ".join(FIELDS))
+        check(self.max_record_bytes >= 1024, "catalog.max_record_bytes", self.max_record_bytes, "at least 1024")
+        check(
+            self.max_decompressed_bytes >= 1024,
+            "catalog.max_decompressed_bytes",
+            self.max_decompressed_bytes,
+            "at least 1024",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """A catalogue as read.
+
+    Attributes:
+        format: "JSON array", "JSON Lines", "CSV" or "Parquet".
+        records: RECORD_SCHEMA, ids unique, smallest id first (numbers before words).
+        rejected: REJECTED_SCHEMA, in the file's order.
+        read: how many records the file holds: kept and rejected.
+        given_splits: the catalogue says which split each record is in.
+    """
+
+    format: str
+    records: pa.Table
+    rejected: pa.Table
+    read: int
+    given_splits: bool
+
+    @property
+    def rejected_by_reason(self) -> dict[str, int]:
+        """How many records were rejected for each reason, most frequent first."""
+        return dict(Counter(self.rejected["reason"].to_pylist()).most_common())
+
+
+def read_catalog(
+    path: Path,
+    config: CatalogConfig,
+    *,
+    image_base_url: str = "",
+    wants_description: bool = True,
+    on_read: Callable[[int], None] | None = None,
+) -> Catalog:
+    """Read a catalogue of any of the four formats, gzipped or not.
+
+    Args:
+        path: the file.
+        config: how.
+        image_base_url: whether relative urls are of use: without it, they are rejected.
+        wants_description: False reads the products that *lack* a description instead.
+        on_read: told how many records more have been read.
+
+    Raises:
+        UserError: the file can't be read, breaks off, or holds no usable record.
+    """
+    extract = Extractor(
+        config.columns,
+        cut_query=config.cut_query,
+        has_base=bool(image_base_url),
+        wants_description=wants_description,
+    )
+    columns = _Columns()
+    with Source(path, config.max_decompressed_bytes) as source:
+        kind, batches, place_name = _open(source, config)
+        for batch in batches:
+            columns.add(batch, extract)
+            if on_read:
+                on_read(len(batch.records))
+    table, rejected = columns.tables(place_name)
+    if columns.read == 0:
+        raise UserError(f"{path} holds no records")
+    catalog = _settle(kind, table, rejected, columns.read, place_name)
+    if not catalog.records.num_rows:
+        raise UserError(f"{path}: {_why_nothing(catalog, config.columns)}")
+    assert catalog.read == catalog.records.num_rows + catalog.rejected.num_rows, "a record was lost in reading"
+    return catalog
+
+
+def write_catalog(catalog: Catalog, folder: Path) -> list[Path]:
+    """Write catalog.parquet and rejected.parquet into a folder; give their paths."""
+    files = [folder / CATALOG_FILE, folder / REJECTED_FILE]
+    write_table(catalog.records, files[0])
+    write_table(catalog.rejected, files[1])
+    return files
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a Parquet file atomically; the same table gives the same bytes."""
+    with atomic_path(path) as partial:
+        pq.write_table(table.replace_schema_metadata(None), partial, compression="zstd", compression_level=1)
+
+
+class _Columns:
+    """Columns that grow batch by batch."""
+
+    def __init__(self) -> None:
+        self.tables_: list[pa.Table] = []
+        self.rejected: list[tuple[str, int, str, str]] = []
+        self.read = 0
+
+    def add(self, batch: Batch, extract: Extractor) -> None:
+        kept: list[Any] = []
+        places: list[int] = []
+        for raw, place in zip(batch.records, batch.places, strict=True):
+            record = extract(raw)
+            if type(record) is Fault:
+                raw_id = raw.get(extract.id) if isinstance(raw, dict) else None
+                shown = "" if raw_id is None else str(raw_id).encode("utf-8", "replace").decode()[:200]
+                self.rejected.append((shown, place, record.reason, record.detail))
+            else:
+                kept.append(record)
+                places.append(place)
+        self.read += len(batch.records)
+        if kept:
+            columns = [
+                pa.array(values, field.type)
+                for values, field in zip(zip(*kept, strict=True), RECORD_SCHEMA, strict=True)
+            ]
+            self.tables_.append(
+                pa.table([*columns, pa.array(places, pa.int64())], names=[*RECORD_SCHEMA.names, "place"])
+            )
+
+    def tables(self, place_name: str) -> tuple[pa.Table, pa.Table]:
+        """Kept records with their place, and rejected ones."""
+        schema = RECORD_SCHEMA.append(pa.field("place", pa.int64()))
+        kept = pa.concat_tables(self.tables_) if self.tables_ else schema.empty_table()
+        rows = [(shown, f"{place_name} {place}", reason, detail) for shown, place, reason, detail in self.rejected]
+        return kept, rejected_table(rows)
+
+
+def rejected_table(rows: list[tuple[str, str, str, str]]) -> pa.Table:
+    """Rows of (id, place, reason, detail) as a table."""
+    columns = list(zip(*rows, strict=True)) or [()] * 4
+    return pa.table([pa.array(column, pa.string()) for column in columns], schema=REJECTED_SCHEMA)
+
+
+def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], str]:
+    """The format, its reader, and what a place in it is called."""
+    if source.peek(3) == _UTF8_BOM:
+        source.read(3)
+    head = source.peek(4096)
+    known = [config.columns.get(field, field) for field in FIELDS]
+    for magics, what, remedy in _WRONG_KINDS:
+        if head.lstrip().startswith(magics):
+            raise UserError(f"{source.path} is {what}: {remedy}")
+    if head.startswith(b"PAR1"):
+        return "Parquet", read_parquet(source, config.max_decompressed_bytes, known), "row"
+    if re.search(rb"\A(?:[^\0]\0){8}|\A(?:\0[^\0]){8}", head):
+        raise UserError(f"{source.path} is UTF-16 text: save it as UTF-8")
+    if not head.strip():
+        raise UserError(f"{source.path} is empty")
+    first = head.lstrip()[:1]
+    if first == b"[":
+        return "JSON array", read_json_array(source, config.max_record_bytes), "index"
+    if first == b"{":
+        return "JSON Lines", read_json_lines(source, config.max_record_bytes), "line"
+    return "CSV", read_csv(source, config.max_record_bytes, known), "line"
+
+
+def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_name: str) -> Catalog:
+    """Sort by id; reject what has another's id, or no split where others have one."""
+    given = pc.not_equal(table["split"], "")
+    given_splits = bool(pc.any(given).as_py())
+    reasons: list[tuple[pa.Table, str]] = []
+    if given_splits and not pc.all(given).as_py():
+        reasons.append((table.filter(pc.invert(given)), "no split, where others have one"))
+        table = table.filter(given)
+    table = sort_by_id(table)
+    ids = table["record_id"].combine_chunks()
+    if len(ids) > 1:
+        repeats = pc.equal(ids[1:], ids[:-1])
+        if pc.any(repeats).as_py():
+            mask = pa.concat_arrays([pa.array([False]), repeats])
+            reasons.append((table.filter(mask), "duplicate id"))
+            table = table.filter(pc.invert(mask))
+    for lost, reason in reasons:
+        ids_places = zip(lost["record_id"].to_pylist(), lost["place"].to_pylist(), strict=True)
+        more = [(record_id, f"{place_name} {place}", reason, "") for record_id, place in ids_places]
+        rejected = pa.concat_tables([rejected, rejected_table(more)])
+    return Catalog(
+        format=kind,
+        records=table.drop_columns("place").combine_chunks(),
+        rejected=rejected,
+        read=read,
+        given_splits=given_splits,
+    )
+
+
+def sort_by_id(table: pa.Table) -> pa.Table:
+    """Smallest id first: numbers by value, then words; records of one id by their content, so by no one's order."""
+    ids = table["record_id"]
+    is_number = pc.match_substring_regex(ids, "^[0-9]{1,18}$")
+    keys = table.append_column("number", pc.cast(pc.if_else(is_number, ids, None), pa.int64()))
+    names = ["number", "record_id"]
+    if pc.count_distinct(ids).as_py() < len(ids):
+        keys = keys.append_column("texts", pc.binary_join(table["references"], "\0"))
+        keys = keys.append_column("words", pc.binary_join(table["attr"], "\0"))
+        names += ["url", "texts", "title", "category", "words", "split"]
+    return table.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
+
+
+def _why_nothing(catalog: Catalog, columns: Mapping[str, str]) -> str:
+    reason, count = next(iter(catalog.rejected_by_reason.items()))
+    remedy = {
+        "no id": f"map the column: --set catalog.columns.id=COLUMN (now {columns.get('id', 'id')})",
+        "no picture url": "map the column: --set catalog.columns.image_url=COLUMN",
+        "no description": "map the column: --set catalog.columns.description=COLUMN",
+        "relative url": "give --image-base-url URL-or-FOLDER",
+    }.get(reason, f"first: {catalog.rejected['detail'][0].as_py()}")
+    return f"none of its {catalog.read:,} records can be used; {count:,} have the fault {reason!r}: {remedy}"

@@ -1,0 +1,174 @@
+"""Typed records out of what a catalogue holds: FACAD's shape and the plain one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tasks.catalog.html_text import strip_html
+from tasks.catalog.source import Fault
+from tasks.catalog.urls import is_relative, url_fault
+
+FIELDS = (
+    "id",
+    "images",
+    "image_url",
+    "description",
+    "descriptions",
+    "detail_info",
+    "title",
+    "category",
+    "attr",
+    "split",
+)
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+_WORD = re.compile(r"[^\W_]")
+NO_ATTRIBUTE = "nah"  # FACAD's word for it
+
+
+class Record(NamedTuple):
+    """One product. Texts that are absent are empty."""
+
+    record_id: str
+    url: str
+    references: list[str]
+    title: str
+    category: str
+    attr: list[str]
+    split: str
+
+
+class Extractor:
+    """Turns a record as the catalogue has it into a `Record`, or into the `Fault` that keeps it out.
+
+    Args:
+        columns: the catalogue's names of our fields, where they differ.
+        cut_query: leave out of a url what follows its question mark.
+        has_base: whether relative urls can be resolved.
+        wants_description: a record without description is a fault; else one *with* a description is.
+    """
+
+    def __init__(self, columns: Mapping[str, str], *, cut_query: bool, has_base: bool, wants_description: bool) -> None:
+        names = {field: columns.get(field, field) for field in FIELDS}
+        self.id, self.images, self.image_url = names["id"], names["images"], names["image_url"]
+        self.description, self.descriptions = names["description"], names["descriptions"]
+        self.detail_info, self.title, self.category = names["detail_info"], names["title"], names["category"]
+        self.attr, self.split = names["attr"], names["split"]
+        self.cut_query, self.has_base, self.wants_description = cut_query, has_base, wants_description
+
+    def __call__(self, raw: Any) -> Record | Fault:  # noqa: PLR0911, PLR0912
+        """One record."""
+        if type(raw) is not dict:
+            return raw if isinstance(raw, Fault) else Fault("no object", f"a {type(raw).__name__}")
+        get = raw.get
+        record_id = get(self.id)
+        if type(record_id) is int:
+            record_id = str(record_id)
+        elif isinstance(record_id, str):
+            record_id = record_id.strip()
+        elif isinstance(record_id, float) and record_id.is_integer() and abs(record_id) < 1 << 53:
+            record_id = str(int(record_id))
+        else:
+            record_id = ""
+        if not record_id:
+            return Fault("no id", f"{self.id} is {_show(get(self.id))}: neither text nor a whole number")
+
+        url = get(self.image_url)
+        if url is None:
+            url = _first_picture(get(self.images))
+        if not isinstance(url, str) or not (url := url.strip()):
+            return Fault("no picture url", _show(url) if url else "")
+        if self.cut_query:
+            url = url.partition("?")[0]
+        if url.startswith("//"):
+            url = "https:" + url
+        if fault := url_fault(url):
+            return Fault("malformed url", f"{_show(url)} {fault}")
+        if not self.has_base and is_relative(url):
+            return Fault("relative url", f"{_show(url)} needs --image-base-url")
+
+        references = self._references(raw)
+        if not references and self.wants_description:
+            return Fault("no description", "")
+        if references and not self.wants_description:
+            return Fault("has a description", "")
+
+        split: str = ""
+        if named := get(self.split):
+            split = SPLIT_NAMES.get(str(named).strip().lower(), "")
+            if not split:
+                return Fault("unknown split", f"{_show(named)} is none of {', '.join(SPLIT_NAMES)}")
+        record = Record(
+            record_id,
+            url,
+            references,
+            _text(get(self.title)),
+            _text(get(self.category)),
+            _words(get(self.attr)),
+            split,
+        )
+        if "\0" in record_id or any("\0" in text for text in references) or "\0" in record.title + record.category:
+            return Fault("NUL character", "in a text")
+        return record
+
+    def _references(self, raw: dict[str, Any]) -> list[str]:
+        several = raw.get(self.descriptions)
+        if isinstance(several, list):
+            return [text for each in several if (text := _description(each))]
+        if text := _description(raw.get(self.description) or several):
+            return [text]
+        detail = raw.get(self.detail_info)
+        if isinstance(detail, str):
+            lines = detail.split("\n", 2)
+            if len(lines) > 1 and (text := _description(lines[1])):
+                return [text]
+        return []
+
+
+def _description(value: Any) -> str:
+    """What a reader sees of a description; empty if it is none or has no word."""
+    if not isinstance(value, str):
+        return ""
+    text = strip_html(value).strip()
+    return text if _WORD.search(text) else ""
+
+
+def _first_picture(images: Any) -> Any:
+    """The first colour's lowest key that has a url (FACAD), or the first of a plain list of urls."""
+    if not isinstance(images, Sequence) or not images:
+        return images or None
+    first = images[0]
+    if not isinstance(first, dict):
+        return images if isinstance(images, str) else first
+    if url := first.get("0"):
+        return url
+    urls = {int(key): url for key, url in first.items() if url and key.isascii() and key.isdigit()}
+    return urls[min(urls)] if urls else None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return "" if value is None or isinstance(value, list | dict) else str(value)
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list):
+        return []
+    return [word for each in value if each != NO_ATTRIBUTE and isinstance(each, str) and (word := each.strip())]
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,91 @@
+"""The catalogue's bytes: gzip undone under a bound, and what every format's reader gives and needs."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+from model.errors import UserError
+
+BLOCK_BYTES = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Stands where a record would be that could not be read."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records as the file has them, or faults in their stead, and the place of each: an index or a line."""
+
+    records: Sequence[Any]
+    places: Sequence[int]
+
+
+class Source:
+    """A catalogue's bytes, decompressed, read forwards, never more than `max_bytes` of them.
+
+    Attributes:
+        path: the file, for messages.
+        position: how many decompressed bytes have been read.
+
+    Raises:
+        UserError: the file can't be opened or read, its gzip stream is broken, or the bound is passed.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self.max_bytes, self.position = path, max_bytes, 0
+        try:
+            self._file: BinaryIO = path.open("rb")
+            self.compressed = self._file.read(2) == GZIP_MAGIC
+            self._file.seek(0)
+        except OSError as error:
+            raise UserError(f"cannot read the catalogue {path}: {error.strerror}") from None
+        self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._file)) if self.compressed else self._file
+        self._ahead = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def peek(self, count: int) -> bytes:
+        """The next bytes, without taking them; fewer at the end."""
+        while len(self._ahead) < count and (more := self._pull(count - len(self._ahead))):
+            self._ahead += more
+        return self._ahead[:count]
+
+    def read(self, count: int = BLOCK_BYTES) -> bytes:
+        """The next bytes: at most `count`, none at the end."""
+        if self._ahead:
+            block, self._ahead = self._ahead[:count], self._ahead[count:]
+        else:
+            block = self._pull(count)
+        self.position += len(block)
+        if self.compressed and self.position > self.max_bytes:
+            raise UserError(
+                f"{self.path} grows beyond {self.max_bytes:,} bytes when decompressed: "
+                "if that is meant, raise catalog.max_decompressed_bytes"
+            )
+        return block
+
+    def _pull(self, count: int) -> bytes:
+        try:
+            return self._stream.read(count)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(
+                f"{self.path} is a broken gzip file: {error} after {self.position:,} decompressed bytes; copy it again"
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot read the catalogue {self.path}: {error.strerror or error}") from None

@@ -1,0 +1,166 @@
+"""CSV and Parquet."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.errors import UserError
+from tasks.catalog.json_formats import parse_record
+from tasks.catalog.source import Batch, Fault, Source
+
+BATCH_ROWS = 4096
+DELIMITERS = ",;\t|"
+# What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
+_FORMULA = re.compile(r"\s*(?:=|[@+\-]\s*[\w.]+\s*[(|!])")
+_NESTED = re.compile(r"\s*[\[{]")
+
+
+class _Lines:
+    """The lines of a source as text, for the csv module.
+
+    A line longer than `max_bytes` is never held: only the parity of its quotes is given on, so that the rows after it
+    keep their shape, and `too_long` is set for the row that it belonged to.
+    """
+
+    def __init__(self, source: Source, max_bytes: int) -> None:
+        self.source, self.max_bytes = source, max_bytes
+        self.too_long = False
+
+    def __iter__(self) -> Iterator[str]:
+        rest, skipped_quotes, skipping = b"", 0, False
+        while True:
+            block = self.source.read()
+            lines = (rest + block).split(b"\n")
+            rest = lines.pop() if block else b""
+            for line in lines:
+                if skipping or len(line) > self.max_bytes:
+                    self.too_long = True
+                    yield '"' * ((skipped_quotes + line.count(b'"')) % 2) + "\n"
+                    skipped_quotes, skipping = 0, False
+                else:
+                    yield line.decode("utf-8", "surrogateescape") + "\n"
+            if len(rest) > self.max_bytes:
+                skipped_quotes, skipping, rest = skipped_quotes + rest.count(b'"'), True, b""
+            if not block:
+                return
+
+
+def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> Iterator[Batch]:
+    """Rows below a header line, as dictionaries; places are lines, counted from 1, where a row ends.
+
+    The delimiter is the one of comma, semicolon, tab and bar that finds most of the `known` columns in the header.
+    A cell of JSON (a list of descriptions or images) is read as such; empty cells are missing.
+
+    Raises:
+        UserError: a quote is never closed, or the header has none of the known columns.
+    """
+    first = source.peek(1 << 16).split(b"\n", 1)[0].decode("utf-8", "replace")
+    delimiter = max(DELIMITERS, key=lambda mark: len(set(next(csv.reader([first], delimiter=mark), [])) & set(known)))
+    csv.field_size_limit(max_record_bytes)
+    lines = _Lines(source, max_record_bytes)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    header = [name.strip() for name in next(rows)]
+    if not set(header) & set(known):
+        raise UserError(
+            f"{source.path} is no JSON array, JSON Lines, Parquet, or CSV whose first line names columns such as "
+            "id, image_url, description: name yours with --set catalog.columns.description=COLUMN"
+        )
+    records: list[Any] = []
+    places: list[int] = []
+    while True:
+        begins = rows.line_num + 1
+        try:
+            cells = next(rows)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            if "end of data" in str(error):
+                raise UserError(
+                    f"{source.path}: the quote opened in line {begins:,} is never closed, so the rest of the file "
+                    f"({source.position:,} bytes read) is lost: mend that line"
+                ) from None
+            cells = []
+            records.append(Fault("record too long" if "field limit" in str(error) else "broken CSV", str(error)))
+            places.append(rows.line_num)
+        if lines.too_long:
+            lines.too_long = False
+            records.append(Fault("record too long", f"more than catalog.max_record_bytes = {max_record_bytes:,}"))
+            places.append(rows.line_num)
+        elif cells:
+            records.append(_row(header, cells))
+            places.append(rows.line_num)
+        if len(records) == BATCH_ROWS:
+            yield Batch(records, places)
+            records, places = [], []
+    if records:
+        yield Batch(records, places)
+
+
+def _row(header: list[str], cells: list[str]) -> dict[str, Any] | Fault:
+    if len(cells) != len(header):
+        return Fault("wrong number of columns", f"{len(cells)} cells under {len(header)} names")
+    row: dict[str, Any] = {}
+    for name, cell in zip(header, cells, strict=True):
+        if not cell:
+            continue
+        if not cell.isascii():
+            try:
+                cell.encode()
+            except UnicodeEncodeError:
+                return Fault("broken UTF-8", f"column {name}")
+        if _FORMULA.match(cell):
+            return Fault("formula", f"column {name}: {cell[:40]!r}")
+        value = parse_record(cell.encode()) if _NESTED.match(cell) else cell
+        row[name] = cell if isinstance(value, Fault) else value
+    return row
+
+
+def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iterator[Batch]:
+    """Rows as dictionaries of the `known` columns; places are rows, counted from 0.
+
+    Raises:
+        UserError: the file is broken, none of the columns is there, or they take more than `max_bytes` in memory.
+    """
+    place = 0
+    try:
+        if source.compressed:
+            whole = bytearray()
+            while block := source.read():
+                whole += block
+            file = pq.ParquetFile(BytesIO(whole))
+        else:
+            file = pq.ParquetFile(source.path)
+        columns = [name for name in file.schema_arrow.names if name in known]
+        if not columns:
+            raise UserError(f"{source.path} has none of the columns {', '.join(sorted(known))}")
+        size = 0
+        for rows in file.iter_batches(BATCH_ROWS, columns=columns):
+            size += rows.nbytes
+            if size > max_bytes:
+                raise UserError(
+                    f"{source.path} grows beyond {max_bytes:,} bytes in memory: "
+                    "if that is meant, raise catalog.max_decompressed_bytes"
+                )
+            yield Batch(_rows(rows), range(place, place + rows.num_rows))
+            place += rows.num_rows
+    except (pa.ArrowException, OSError) as error:
+        message = str(error).partition("\n")[0]
+        raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {message}") from None
+
+
+def _rows(rows: pa.RecordBatch) -> list[Any]:
+    try:
+        records: list[Any] = rows.to_pylist()
+    except UnicodeDecodeError:
+        records = []
+        for index in range(rows.num_rows):
+            try:
+                records += rows.slice(index, 1).to_pylist()
+            except UnicodeDecodeError as error:
+                records.append(Fault("broken UTF-8", str(error.reason)))
+    return records

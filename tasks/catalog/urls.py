@@ -1,0 +1,59 @@
+"""Urls of pictures: what counts as one, when two are the same, where a relative one leads."""
+
+import re
+from pathlib import Path
+from urllib.parse import quote, urljoin
+
+_ABSOLUTE = re.compile(r"https?://[^\s/?#@\\]+(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+_HOST = re.compile(r"^(?:https?:)?//[^/?#]*", re.IGNORECASE)
+
+
+def url_fault(url: str) -> str:
+    """Why a text is no picture's url, absolute or relative; empty if it is one."""
+    if _ABSOLUTE.fullmatch(url):
+        return "holds control characters" if _CONTROL.search(url) else ""
+    if _SCHEME.match(url):
+        return "is neither http nor https" if not url.lower().startswith("http") else "has no host"
+    if _CONTROL.search(url):
+        return "holds control characters or backslashes"
+    if ".." in url.split("/"):
+        return "leads out of its folder"
+    if any(space in url for space in " \u00a0") and "." not in url.rpartition("/")[2]:
+        return "is no path"
+    return ""
+
+
+def is_relative(url: str) -> bool:
+    """Whether a well-formed url needs a base."""
+    return _SCHEME.match(url) is None
+
+
+def normalise_url(url: str) -> str:
+    """The url as it is compared: query and fragment cut, scheme and host in lower case."""
+    plain = url.partition("#")[0].partition("?")[0]
+    return _HOST.sub(lambda match: match.group().lower(), plain)
+
+
+def resolve_url(url: str, base: str) -> str | Path:
+    """Where a picture is: an http(s) url to fetch, or a file below the folder `base`.
+
+    Args:
+        url: as in the catalogue, absolute or relative.
+        base: a url or a folder; may be empty if the url is absolute.
+
+    Raises:
+        ValueError: the url is relative and there is no base, or it leads out of the folder.
+    """
+    if not is_relative(url):
+        return url
+    if not base:
+        raise ValueError(f"{url!r} is relative and no --image-base-url is given")
+    if _HOST.match(base) and base[:4].lower() == "http":
+        return urljoin(base.rstrip("/") + "/", quote(url.lstrip("/"), safe="/%?=&;,+~@!$'()*"))
+    folder = Path(base).resolve()
+    path = (folder / url.lstrip("/")).resolve()
+    if not path.is_relative_to(folder):
+        raise ValueError(f"{url!r} leads out of {base}")
+    return path
