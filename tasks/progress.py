@@ -4,8 +4,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -95,3 +95,19 @@ def progress(step: str, total: int, *, unit: str) -> Iterator[Bar]:
                 if not _open and _display is not None:
                     _display.stop()
                     _display = None
+
+
+@contextmanager
+def changing_progress(unit: str) -> Iterator[Callable[[str, int, int, str], None]]:
+    """Show the progress of an engine that names its own steps: inside, call with (step, done, total, note)."""
+    with ExitStack() as stack:
+        bars: dict[str, Bar] = {}
+
+        def show(step: str, done: int, total: int, note: str) -> None:
+            if step not in bars:
+                stack.close()
+                bars.clear()
+                bars[step] = stack.enter_context(progress(step, total, unit=unit))
+            bars[step].advance(done - bars[step].done, note)
+
+        yield show

@@ -1,0 +1,111 @@
+"""The data stages: from a catalogue to two picture files and a vocabulary."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.settings import Settings
+from tasks.deduplicate import deduplicate
+from tasks.fetch import fetch
+from tasks.lock import workdir_lock
+from tasks.pack import pack
+from tasks.read import Dataset, read
+from tasks.runs import OpenRun, Request, recorded
+from tasks.sample import sample
+from tasks.vocabulary import build_vocabulary
+
+CHUNKS_AT_ONCE = 2  # one is decoding while the other waits for its last pictures
+
+
+def chunk_runner() -> TaskRunner[PrefectFuture[Any]]:
+    """Where the chunks of the download run."""
+    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE))
+
+
+@flow(name="prepare data", task_runner=chunk_runner(), persist_result=False)
+def prepare(
+    catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
+) -> dict[str, Any]:
+    """Read, deduplicate, sample, fetch, pack, build the vocabulary. What is there already is kept.
+
+    Args:
+        catalog: the catalogue's file.
+        image_base_url: what relative picture urls resolve against: a URL or a folder.
+        workdir: where datasets and runs are kept.
+        settings: the configuration; defaults where nothing is given.
+    """
+    settings = settings or Settings()
+    request = Request(flow="prepare", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
+    with (
+        workdir_lock(Path(workdir), "preparing data"),
+        recorded(Path(workdir), flow_run.id, request) as run,
+    ):
+        _, result = data_stages(run, settings)
+        run.note(result=result)
+    return result
+
+
+def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, Any]]:
+    """Run the data stages of a run. Returns the dataset, and what `prepare` prints.
+
+    Raises:
+        UserError, RunError: see the steps.
+    """
+    request = run.record.request
+    run.note(stage="read")
+    dataset = read(
+        Path(request.catalog),
+        workdir=run.workdir,
+        image_base_url=request.image_base_url,
+        config=settings.catalog,
+        deduplicate=settings.deduplicate,
+        sample=settings.sample,
+        image=settings.image,
+    )
+    run.bind_dataset(dataset.id)
+    run.note(stage="deduplicate")
+    duplicates = deduplicate(dataset, settings.deduplicate, split_seed=settings.sample.split_seed)
+    run.note(stage="sample")
+    sample(dataset, settings.sample)
+    run.note(stage="fetch")
+    fetch(
+        dataset,
+        image_base_url=request.image_base_url,
+        image=settings.image,
+        config=settings.fetch,
+        deduplicate=settings.deduplicate,
+    )
+    run.note(stage="pack")
+    pictures = pack(
+        dataset,
+        image=settings.image,
+        config=settings.fetch,
+        exact=settings.sample.exact,
+        deduplicate=settings.deduplicate,
+    )
+    run.note(stage="vocabulary")
+    words = build_vocabulary(dataset, settings.vocabulary)
+    return dataset, {
+        "dataset_id": dataset.id,
+        "dataset_dir": str(dataset.folder),
+        "dataset_digest": pictures["digest"],
+        "records": {
+            "read": dataset.facts["read"],
+            "rejected": sum(dataset.facts["rejected"].values()),
+            "rejected_by_reason": dataset.facts["rejected"],
+            "duplicates": sum(duplicates["dropped"].values()),
+            "duplicates_by_rule": duplicates["dropped"],
+            "sampled": pictures["rows"],
+        },
+        "pictures": {
+            "fetched": pictures["fetched"],
+            "reused": pictures["reused"],
+            "failed": pictures["failed"],
+            "failed_by_reason": pictures["failures"],
+        },
+        "vocabulary": words["words"],
+    }

@@ -1,0 +1,44 @@
+"""Step 5: pack the chunks into train.h5 and test.h5; then the chunks go."""
+
+from dataclasses import asdict
+from typing import Any
+
+from prefect import task
+
+from model.picture import ImageConfig
+from tasks.catalog.duplicates import DeduplicateConfig
+from tasks.deduplicate import find_repeats
+from tasks.manifest import read_manifest, write_manifest
+from tasks.pictures import pack as engine
+from tasks.pictures.chunk_files import remove_chunks
+from tasks.pictures.settings import FetchConfig
+from tasks.read import Dataset
+from tasks.step import RETRIED
+
+
+@task(name="pack HDF5", **RETRIED)
+def pack(
+    dataset: Dataset, *, image: ImageConfig, config: FetchConfig, deduplicate: DeduplicateConfig, exact: bool
+) -> dict[str, Any]:
+    """Make train.h5, test.h5 and outcomes.parquet. Returns rows, missing, fetched, reused, failures, digest.
+
+    Raises:
+        UserError: `exact`, and too few pictures can be had.
+        RunError: no picture of a split can be had.
+    """
+    facts = read_manifest(dataset.folder, "pack")
+    if facts is None:
+        summary = engine.pack(
+            dataset.folder,
+            image=image,
+            config=config,
+            fingerprint=dataset.facts["fingerprint"],
+            dataset_id=dataset.id,
+            exact=exact,
+            find_repeats=find_repeats(dataset, deduplicate),
+        )
+        facts = asdict(summary)
+        files = [dataset.folder / name for name in ("train.h5", "test.h5", "outcomes.parquet")]
+        write_manifest(dataset.folder, "pack", files=files, facts=facts)
+    remove_chunks(dataset.folder)
+    return facts

@@ -1,0 +1,180 @@
+"""What the working directory knows of each run: what was asked for, how far it came, and what it gave.
+
+Prefect knows the same while its server lives; this record also tells after a `kill -9`, and without a server.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from model.errors import RunError, UserError
+from model.files import read_json, write_json
+from tasks.lock import lock_holder
+
+State = Literal["running", "completed", "failed", "killed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a run was asked to do. Two equal requests are the same work.
+
+    Attributes:
+        flow: "pipeline" or "prepare".
+        catalog: the catalogue's absolute path.
+        image_base_url: what relative picture urls resolve against; empty without one.
+        settings: nested plain values of the whole configuration.
+    """
+
+    flow: str
+    catalog: str
+    image_base_url: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run. `run_id` is the beginning of Prefect's flow run id, so a retry of the flow run is the same run."""
+
+    run_id: str
+    flow_run_id: str
+    request: Request
+    state: State
+    stage: str
+    reason: str
+    pid: int
+    started_at: str
+    updated_at: str
+    dataset_id: str
+    result: dict[str, Any] | None
+
+    @property
+    def unfinished(self) -> bool:
+        """It can be resumed."""
+        return self.state in {"failed", "killed"}
+
+
+def run_folder(workdir: Path, run_id: str) -> Path:
+    """Where a run keeps its checkpoints, model and results."""
+    return workdir / "runs" / run_id
+
+
+def _record_path(workdir: Path, run_id: str) -> Path:
+    return run_folder(workdir, run_id) / "run.json"
+
+
+def load_run(workdir: Path, run_id: str) -> RunRecord | None:
+    """The record of a run; None if there is none. One that says running without holding the lock was killed."""
+    path = _record_path(workdir, run_id)
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    record = RunRecord(**{**values, "request": Request(**values["request"])})
+    if record.state == "running" and lock_holder(workdir) != record.pid:
+        return replace(record, state="killed")
+    return record
+
+
+def all_runs(workdir: Path) -> list[RunRecord]:
+    """Every run of the working directory, the latest first."""
+    names = [path.parent.name for path in (workdir / "runs").glob("*/run.json")]
+    records = [record for name in names if (record := load_run(workdir, name)) is not None]
+    return sorted(records, key=lambda record: record.started_at, reverse=True)
+
+
+def find_run(workdir: Path, name: str | None) -> RunRecord:
+    """The named run, or the latest unfinished one.
+
+    Raises:
+        UserError: there is no such run, or nothing is unfinished.
+    """
+    runs = all_runs(workdir)
+    if name is None:
+        for record in runs:
+            if record.unfinished:
+                return record
+        raise UserError(f"nothing to resume in {workdir}: no run failed or was killed")
+    chosen = [record for record in runs if name in {record.run_id, record.flow_run_id}]
+    if not chosen:
+        known = ", ".join(record.run_id for record in runs[:10]) or "none"
+        raise UserError(f"no run '{name}' in {workdir}: there are {known}")
+    if not chosen[0].unfinished:
+        raise UserError(f"run {name} is {chosen[0].state}: only a failed or killed run can be resumed")
+    return chosen[0]
+
+
+def find_same(workdir: Path, request: Request) -> RunRecord | None:
+    """The latest unfinished run of the same request."""
+    plain = json.loads(json.dumps(asdict(request)))
+    for record in all_runs(workdir):
+        if record.unfinished and asdict(record.request) == plain:
+            return record
+    return None
+
+
+class OpenRun:
+    """A run in progress: keeps its record up to date."""
+
+    def __init__(self, workdir: Path, record: RunRecord) -> None:
+        self.workdir, self.record = workdir, record
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps its checkpoints, model and results."""
+        return run_folder(self.workdir, self.record.run_id)
+
+    def note(self, **changes: Any) -> None:
+        """Change fields of the record, on disk when this returns."""
+        self.record = replace(self.record, updated_at=_now(), **changes)
+        write_json(_record_path(self.workdir, self.record.run_id), asdict(self.record))
+
+    def bind_dataset(self, dataset_id: str) -> None:
+        """Note which dataset the run uses.
+
+        Raises:
+            UserError: it used another one before: the catalogue's content changed between kill and resume, and what
+                was trained does not belong to the new content.
+        """
+        before = self.record.dataset_id
+        if before and before != dataset_id:
+            raise UserError(
+                f"the content of {self.record.request.catalog} changed since run {self.record.run_id} began: "
+                "start a new run with `ec-descr-gen run`"
+            )
+        self.note(dataset_id=dataset_id)
+
+
+@contextmanager
+def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[OpenRun]:
+    """Keep the record of a run for the block; opened again with the same flow run id, it continues the record."""
+    run_id = flow_run_id[:8]
+    record = load_run(workdir, run_id) or RunRecord(
+        run_id=run_id,
+        flow_run_id=flow_run_id,
+        request=request,
+        state="running",
+        stage="read",
+        reason="",
+        pid=os.getpid(),
+        started_at=_now(),
+        updated_at=_now(),
+        dataset_id="",
+        result=None,
+    )
+    run = OpenRun(workdir, record)
+    run.note(state="running", reason="", pid=os.getpid())
+    try:
+        yield run
+    except BaseException as error:
+        reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
+        run.note(state="failed", reason=reason or type(error).__name__)
+        raise
+    run.note(state="completed")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
