@@ -18,13 +18,17 @@ SPLITS = ("train", "validation", "test")
 SPLIT_SHARES = (14, 1, 3)
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+|(?<=[0-9])[.,][0-9][a-z0-9]*)*")
+_POINT = re.compile(r"[0-9][.,][0-9]")
+_ASCII_LOWER = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _UNSPACED = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
 
 def tokenize(text: str) -> list[str]:
     """The words of a text, in order; an empty list if it has none."""
     if text.isascii():
-        return _ASCII_WORD.findall(text.lower())
+        if "'" in text or (("." in text or "," in text) and _POINT.search(text)):
+            return _ASCII_WORD.findall(text.lower())
+        return text.translate(_ASCII_LOWER).split()  # the same, twice as fast
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).replace("\u2019", "'")
     return _unicode_word().findall(folded)
 

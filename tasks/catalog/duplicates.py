@@ -29,6 +29,7 @@ from tasks.catalog.urls import normalise_url
 RECORDS_FILE, DROPPED_FILE = "records.parquet", "dropped.parquet"
 DROPPED_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "rule", "repeats_id", "split")])
 Rows = npt.NDArray[np.int64]
+NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,92 +77,93 @@ def deduplicate(records: pa.Table, config: DeduplicateConfig, *, split_seed: int
     """
     work = _Work(records, split_seed, given_splits)
     if not given_splits:
-        work.drop("description", *work.repeats("text", across_only=not config.description))
-    work.drop("url", *work.repeats("url", across_only=given_splits or not config.url))
-    work.drop("text", *work.repeats("references", across_only=True))
+        work.drop("description", *work.same_text(across_only=not config.description))
+    work.drop("url", *work.same_url(across_only=given_splits or not config.url))
+    work.drop("text", *work.shared_reference())
     if config.near_duplicates:
-        pairs = near_duplicates_across(work.texts(), work.split_rank, config.min_jaccard)
-        losers, winners = np.array(pairs, np.int64).reshape(-1, 2).T
-        work.drop("near-duplicate text", losers, winners)
-    result = Deduplicated(records=work.records, dropped=work.dropped_table(), leaks=work.leaks)
+        work.drop("near-duplicate text", *work.near_duplicates(config.min_jaccard))
+    result = work.result()
     assert records.num_rows == result.records.num_rows + result.dropped.num_rows, "a record was lost in de-duplication"
     return result
 
 
 class _Work:
-    """The records still kept, with what they are compared by; what was dropped or leaks so far."""
+    """The records, what they are compared by, and which are still kept; what was dropped or leaks so far."""
 
     def __init__(self, records: pa.Table, split_seed: int, given_splits: bool) -> None:
         self.given_splits = given_splits
         self.leaks: dict[str, int] = {}
         self.dropped: list[pa.Table] = []
-        references = records["references"].combine_chunks()
-        normalised = [normalise(text) for text in references.flatten().to_pylist()]
-        ends = np.cumsum(pc.list_value_length(references).to_numpy(), dtype=np.int32)
-        offsets = pa.array(np.concatenate([np.zeros(1, np.int32), ends]))
-        lists = pa.ListArray.from_arrays(offsets, pa.array(normalised, pa.string()))
-        texts = _joined(lists, normalised)
+        references = records["references"]
+        self.each = [normalise(text) for text in pc.list_flatten(references).to_pylist()]
+        self.lengths = pc.list_value_length(references).to_numpy().astype(np.int64)
+        self.texts = self._joined()
         if not given_splits:
-            splits = pa.array([split_of(text, split_seed) for text in texts], pa.string())
+            splits = pa.array([split_of(text, split_seed) for text in self.texts], pa.string())
             records = records.set_column(records.schema.get_field_index("split"), "split", splits)
         self.records = records
-        self.keys = pa.table(
-            {
-                "text": pa.array(texts, pa.string()),
-                "url": pa.array([normalise_url(url) for url in records["url"].to_pylist()], pa.string()),
-                "references": lists,
-            }
-        )
+        self.split_rank: Rows = pc.index_in(records["split"], pa.array(SPLITS)).to_numpy().astype(np.int64)
+        self.kept = np.ones(len(records), bool)
 
-    @property
-    def split_rank(self) -> Rows:
-        """(N,) 0 training, 1 validation, 2 test."""
-        rank: Rows = pc.index_in(self.records["split"], pa.array(SPLITS)).to_numpy().astype(np.int64)
-        return rank
+    def _joined(self) -> list[str]:
+        """One text a record: its normalised references, sorted, one a line."""
+        if (self.lengths == 1).all():
+            return self.each
+        ends = np.cumsum(self.lengths).tolist()
+        return ["\n".join(sorted(self.each[start:end])) for start, end in pairwise([0, *ends])]
 
-    def texts(self) -> list[str]:
-        """The normalised texts of the records still kept."""
-        texts: list[str] = self.keys["text"].to_pylist()
-        return texts
+    def same_text(self, *, across_only: bool) -> tuple[Rows, Rows]:
+        """Records that have all references of another one, and that one."""
+        return self._repeats(codes_of(self.texts), np.arange(len(self.texts)), across_only)
 
-    def repeats(self, key: str, *, across_only: bool) -> tuple[Rows, Rows]:
-        """Rows that share the key with a row that stays, and that row; with `across_only`, one of another split."""
-        column = self.keys[key].combine_chunks()
-        rows = np.arange(len(column))
-        if pa.types.is_list(column.type):
-            rows = np.repeat(rows, pc.list_value_length(column).to_numpy())
-            column = column.flatten()
-        codes = pc.dictionary_encode(column).indices.to_numpy()
-        return repeats(codes, rows, self.split_rank, across_only=across_only)
+    def same_url(self, *, across_only: bool) -> tuple[Rows, Rows]:
+        """Records with another one's url, and that one."""
+        urls = [normalise_url(url) for url in self.records["url"].to_pylist()]
+        return self._repeats(codes_of(urls), np.arange(len(urls)), across_only)
+
+    def shared_reference(self) -> tuple[Rows, Rows]:
+        """Records that have one reference in common with one of a stricter split, and that one."""
+        if self.each is self.texts and not self.given_splits:
+            return NO_ROWS, NO_ROWS  # one text a record: the text itself has decided the split
+        return self._repeats(codes_of(self.each), np.repeat(np.arange(len(self.lengths)), self.lengths), True)
+
+    def near_duplicates(self, min_jaccard: float) -> tuple[Rows, Rows]:
+        """Records whose text is nearly that of one of a stricter split, and that one."""
+        rows = np.flatnonzero(self.kept)
+        texts = [self.texts[row] for row in rows.tolist()]
+        pairs = np.array(near_duplicates_across(texts, self.split_rank[rows], min_jaccard), np.int64).reshape(-1, 2)
+        return rows[pairs[:, 0]], rows[pairs[:, 1]]
+
+    def _repeats(self, codes: Rows, rows: Rows, across_only: bool) -> tuple[Rows, Rows]:
+        alive = self.kept[rows]
+        return repeats(codes[alive], rows[alive], self.split_rank, across_only=across_only)
 
     def drop(self, rule: str, losers: Rows, winners: Rows) -> None:
         """Drop rows, or, where the splits are given, count them as leaks."""
-        if self.given_splits:
-            if len(losers):
-                self.leaks[rule] = len(losers)
-            return
         if not len(losers):
             return
-        rank = self.split_rank
-        names = np.where(rank[losers] == rank[winners], rule, f"{rule} across splits")
+        if self.given_splits:
+            self.leaks[rule] = len(losers)
+            return
+        names = np.where(self.split_rank[losers] == self.split_rank[winners], rule, f"{rule} across splits")
         ids, splits = self.records["record_id"], self.records["split"]
         columns = [ids.take(losers), pa.array(names, pa.string()), ids.take(winners), splits.take(losers)]
         self.dropped.append(pa.table(columns, schema=DROPPED_SCHEMA))
-        mask = np.ones(len(rank), bool)
-        mask[losers] = False
-        self.records, self.keys = self.records.filter(mask), self.keys.filter(mask)
+        self.kept[losers] = False
 
-    def dropped_table(self) -> pa.Table:
-        """All that was dropped, in the rules' order."""
-        return pa.concat_tables([DROPPED_SCHEMA.empty_table(), *self.dropped]).combine_chunks()
+    def result(self) -> Deduplicated:
+        """What is left and what went."""
+        return Deduplicated(
+            records=self.records.filter(pa.array(self.kept)).combine_chunks(),
+            dropped=pa.concat_tables([DROPPED_SCHEMA.empty_table(), *self.dropped]).combine_chunks(),
+            leaks=self.leaks,
+        )
 
 
-def _joined(lists: pa.ListArray, normalised: list[str]) -> list[str]:
-    """One text a record: its references, sorted, one a line."""
-    if len(lists) == len(normalised):
-        return normalised
-    bounds = lists.offsets.to_pylist()
-    return ["\n".join(sorted(normalised[a:b])) for a, b in pairwise(bounds)]
+def codes_of(keys: Sequence[str]) -> Rows:
+    """Number keys from 0, equal ones alike: (N,)."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
 
 
 def repeats(codes: Rows, rows: Rows, split_rank: Rows, *, across_only: bool) -> tuple[Rows, Rows]:
@@ -177,7 +179,7 @@ def repeats(codes: Rows, rows: Rows, split_rank: Rows, *, across_only: bool) -> 
         The rows to drop, ascending, and for each the row with its key that stays: of the strictest split, the first.
     """
     if not len(codes):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return NO_ROWS, NO_ROWS
     count = len(split_rank)
     strictness = (len(SPLITS) - 1 - split_rank[rows]) * count + rows
     best = np.full(int(codes.max()) + 1, np.iinfo(np.int64).max)

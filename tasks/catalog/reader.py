@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -169,8 +171,7 @@ class _Columns:
         self.read += len(batch.records)
         if kept:
             columns = [
-                pa.array(values, field.type)
-                for values, field in zip(zip(*kept, strict=True), RECORD_SCHEMA, strict=True)
+                _array(values, field.type) for values, field in zip(zip(*kept, strict=True), RECORD_SCHEMA, strict=True)
             ]
             self.tables_.append(
                 pa.table([*columns, pa.array(places, pa.int64())], names=[*RECORD_SCHEMA.names, "place"])
@@ -182,6 +183,14 @@ class _Columns:
         kept = pa.concat_tables(self.tables_) if self.tables_ else schema.empty_table()
         rows = [(shown, f"{place_name} {place}", reason, detail) for shown, place, reason, detail in self.rejected]
         return kept, rejected_table(rows)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_list(kind):
+        return pa.array(values, kind)
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(list(chain.from_iterable(values)), kind.value_type))
 
 
 def rejected_table(rows: list[tuple[str, str, str, str]]) -> pa.Table:

@@ -1,7 +1,7 @@
 """Typed records out of what a catalogue holds: FACAD's shape and the plain one."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tasks.catalog.html_text import strip_html
@@ -114,7 +114,7 @@ class Extractor:
             _words(get(self.attr)),
             split,
         )
-        if "\0" in record_id or any("\0" in text for text in references) or "\0" in record.title + record.category:
+        if any("\0" in text for text in (record_id, record.title, record.category, *references, *record.attr)):
             return Fault("NUL character", "in a text")
         return record
 
@@ -142,11 +142,13 @@ def _description(value: Any) -> str:
 
 def _first_picture(images: Any) -> Any:
     """The first colour's lowest key that has a url (FACAD), or the first of a plain list of urls."""
-    if not isinstance(images, Sequence) or not images:
-        return images or None
+    if type(images) is not list:
+        return images
+    if not images:
+        return None
     first = images[0]
-    if not isinstance(first, dict):
-        return images if isinstance(images, str) else first
+    if type(first) is not dict:
+        return first
     if url := first.get("0"):
         return url
     urls = {int(key): url for key, url in first.items() if url and key.isascii() and key.isdigit()}
@@ -166,7 +168,7 @@ def _words(value: Any) -> list[str]:
         value = value.split(",")
     if not isinstance(value, list):
         return []
-    return [word for each in value if each != NO_ATTRIBUTE and isinstance(each, str) and (word := each.strip())]
+    return [word for each in value if each != NO_ATTRIBUTE and type(each) is str and (word := each.strip())]
 
 
 def _show(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from model.errors import UserError
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
 
 
