@@ -1,0 +1,191 @@
+"""Decoding: every form of a picture becomes the same upright RGB, by one function; a JPEG faster, not worse."""
+
+import io
+import math
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from model.picture import FORMATS, RESIZE_RULES, ImageConfig, PictureError, decode, decode_with_size
+from tests.catalogs import catalogs_folder
+from tests.tasks.faulty_server import encoded, picture, png_bomb, png_header_only
+
+CONFIG = ImageConfig(size_px=64)
+SHARP = np.random.default_rng(7).integers(0, 256, (80, 60, 3), np.uint8)
+
+
+def psnr_db(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio of two pictures."""
+    error = np.mean((a.astype(np.float64) - b) ** 2)
+    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def plainly(data: bytes, size_px: int) -> NDArray[np.uint8]:
+    """The slow reference: decode in full, turn, convert, squash."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def upright() -> NDArray[np.uint8]:
+    return decode(encoded(picture(3), "PNG"), CONFIG)
+
+
+def test_a_picture_becomes_rgb_channels_first() -> None:
+    red = decode(encoded(Image.new("RGB", (30, 50), (200, 10, 20)), "PNG"), ImageConfig(size_px=32))
+    assert red.shape == (3, 32, 32)
+    assert red.dtype == np.uint8
+    assert red.reshape(3, -1).T.tolist() == [[200, 10, 20]] * 32 * 32
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"JPEG", "GIF"}))
+def test_every_format_gives_the_same_picture(form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {"quality": 100} if form == "AVIF" else {}
+    assert psnr_db(decode(encoded(picture(3), form, **options), CONFIG), upright()) > 38
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16", "I", "CMYK", "YCbCr"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image = picture(3)
+    grey = image.convert("L")
+    if mode in {"I;16", "I"}:
+        values = np.asarray(grey).astype(np.uint16 if mode == "I;16" else np.int32) * 257
+        data, expected = encoded(Image.fromarray(values), "TIFF"), grey
+    elif mode == "P":
+        data, expected = encoded(image.quantize(64), "PNG"), image.quantize(64)
+    else:
+        data = encoded(
+            image.convert(mode), "JPEG" if mode == "CMYK" else "TIFF", **({"quality": 98} if mode == "CMYK" else {})
+        )
+        expected = image.convert(mode)
+    assert psnr_db(decode(data, CONFIG), decode(encoded(expected.convert("RGB"), "PNG"), CONFIG)) > 38
+
+
+@pytest.mark.parametrize("form", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_pixels_are_white(form: str) -> None:
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    if form == "P":
+        data = encoded(Image.new("RGB", (20, 20), (9, 9, 9)).quantize(4), "PNG", transparency=0)
+    elif form == "RGB":
+        data = encoded(Image.new("RGB", (20, 20), (9, 9, 9)), "PNG", transparency=(9, 9, 9))
+    else:
+        data = encoded(clear.convert(form), "PNG")
+    assert (decode(data, CONFIG) == 255).all()
+
+
+def test_half_transparent_pixels_are_mixed_with_white() -> None:
+    data = encoded(Image.new("RGBA", (20, 20), (0, 0, 100, 51)), "PNG")
+    assert decode(data, CONFIG)[:, 0, 0].tolist() == [204, 204, 224]
+
+
+def test_the_first_frame_of_an_animation_counts() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("#ff0000", "#00ff00")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data, CONFIG)[:, 0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("resize", RESIZE_RULES)
+def test_every_exif_orientation_is_turned_upright(orientation: int, resize: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    config = ImageConfig(size_px=40, resize=resize)
+    data = encoded(Image.fromarray(SHARP), "PNG", exif=exif)
+    turned = decode_with_size(data, config)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert psnr_db(turned.pixels, decode(encoded(expected, "PNG"), config)) > 38
+    assert (turned.width_px, turned.height_px) == expected.size
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_a_damaged_exif_block_does_not_lose_the_picture() -> None:
+    whole = decode(encoded(picture(3), quality=95), CONFIG)
+    damaged = encoded(picture(3), quality=95, exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff")
+    assert np.array_equal(decode(damaged, CONFIG), whole)
+
+
+def test_squash_ignores_the_aspect_crop_takes_the_middle_and_pad_adds_white() -> None:
+    # Left third red, middle third green, right third blue.
+    thirds = np.zeros((30, 90, 3), np.uint8)
+    for third in range(3):
+        thirds[:, third * 30 : third * 30 + 30, third] = 255
+    data = encoded(Image.fromarray(thirds), "PNG")
+    squash, crop, pad = (decode(data, ImageConfig(size_px=30, resize=rule)) for rule in RESIZE_RULES)
+    assert squash[:, 15, [2, 15, 27]].T.tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    assert crop[:, 15, [2, 15, 27]].T.tolist() == [[0, 255, 0]] * 3
+    assert pad[:, 15, [2, 15, 27]].T.tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    assert pad[:, [2, 27], 15].T.tolist() == [[255, 255, 255]] * 2
+
+
+@pytest.mark.parametrize("size", [(1274, 1580), (600, 900), (320, 400), (257, 2000), (4000, 300), (100, 100)])
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_jpeg_decoded_at_a_smaller_scale_is_as_good_as_in_full(size: tuple[int, int], progressive: bool) -> None:
+    noise = np.random.default_rng(1).normal(0, 12, (size[1], size[0], 3))
+    image = Image.fromarray(
+        np.clip(np.asarray(picture(5, width=size[0], height=size[1])) + noise, 0, 255).astype(np.uint8)
+    )
+    data = encoded(image, quality=90, progressive=progressive)
+    assert psnr_db(decode(data, ImageConfig(size_px=256)), plainly(data, 256)) >= 38
+    assert np.array_equal(decode_with_size(data, ImageConfig(), margin=math.inf).pixels, plainly(data, 256))
+
+
+def test_the_same_bytes_give_the_same_pixels() -> None:
+    data = encoded(picture(3, width=700, height=900))
+    assert np.array_equal(decode(data, CONFIG), decode(data, CONFIG))
+
+
+WHOLE = encoded(picture(3, width=300, height=300), quality=90)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not_a_picture"),
+        (b"<html>", "not_a_picture"),
+        (WHOLE[:20], "not_a_picture"),
+        (WHOLE[: len(WHOLE) // 2], "truncated"),
+        (encoded(picture(3), "PNG")[:-200], "truncated"),
+        (png_header_only(), "not_a_picture"),
+        (png_bomb(), "too_many_pixels"),
+        (encoded(Image.new("RGB", (1, 1)), "PNG"), "too_small"),
+        (encoded(Image.new("RGB", (500, 1)), "PNG"), "too_small"),
+        (encoded(Image.new("F", (20, 20)), "TIFF"), "unsupported_mode"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_a_picture"),
+    ],
+)
+def test_what_is_no_picture_has_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(PictureError) as caught:
+        decode(data, CONFIG)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_no_damage_raises_anything_but_a_picture_error() -> None:
+    random = np.random.default_rng(5)
+    for form in FORMATS:
+        whole = np.frombuffer(encoded(picture(3), form), np.uint8)
+        for _ in range(40):
+            damaged = whole.copy()
+            damaged[random.integers(0, len(whole), 8)] = random.integers(0, 256, 8)
+            cut = damaged[: random.integers(1, len(whole) + 1)].tobytes()
+            with suppress(PictureError):
+                assert decode(cut, CONFIG).shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"size_px": 0}, r"image.size_px is 0: must be in \[8, 2048\]"), ({"resize": "zoom"}, "image.resize is 'zoom'")],
+)
+def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ImageConfig(**values)  # type: ignore[arg-type]
+
+
+def test_the_real_apparel_pictures_decode() -> None:
+    paths = sorted((catalogs_folder() / "apparel" / "images").rglob("*.jpg"))[::20]
+    assert paths
+    for path in paths:
+        data = path.read_bytes()
+        assert psnr_db(decode(data, ImageConfig()), plainly(data, 256)) >= 38
