@@ -2,6 +2,8 @@
 
 from typing import Any
 
+DEMO_ITEMS = 3600
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Whatever the catalogue holds, up to 18,000 products.
     "default": {},

@@ -1,0 +1,132 @@
+"""The command line: `ec-descr-gen COMMAND`. Parses, runs, and turns what goes wrong into one line and an exit code.
+
+Progress and logs go to stderr, results to stdout. Heavy imports wait until a command needs them.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from model.errors import RunError, UserError
+
+WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns 0 for success, 1 if the run failed, 2 for wrong use or bad input."""
+    options = make_parser().parse_args(arguments)
+    set_up_logging()
+    try:
+        result, show = options.command(options)
+    except (UserError, ValueError) as error:
+        if isinstance(error, ValueError) and not str(error):
+            raise
+        return _fail(error, WRONG_USE)
+    except RunError as error:
+        return _fail(error, RUN_FAILED)
+    except KeyboardInterrupt:
+        print(f"ec-descr-gen: stopped; go on with: ec-descr-gen resume --workdir {options.workdir}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return RUN_FAILED
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        show(result)
+    return 0
+
+
+def _fail(error: Exception, code: int) -> int:
+    line = " ".join(str(error).split())
+    print(f"ec-descr-gen: {line}", file=sys.stderr)
+    return code
+
+
+def set_up_logging() -> None:
+    """Our own lines to stderr, plainly; other libraries only when something is wrong."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("flows", "tasks", "model"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [handler]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--workdir", type=Path, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)")
+    common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--preset", default="default", help="a named set of settings: default, paper, demo, flickr8k")
+    settings.add_argument("--config", type=Path, metavar="FILE.yaml", help="settings from a file")
+    settings.add_argument("--set", action="append", metavar="a.b=v", dest="assignments", help="one setting; repeatable")
+    source = argparse.ArgumentParser(add_help=False)
+    source.add_argument(
+        "--catalog", required=True, metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped"
+    )
+    source.add_argument(
+        "--image-base-url", default="", metavar="URL-or-FOLDER", help="what relative urls resolve against"
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="ec-descr-gen", description="A shop's catalogue in, a model that writes product descriptions out."
+    )
+    parser.add_argument("--version", action="version", version=version("ec-descr-gen"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, help_text: str, command: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=help_text, description=help_text, parents=[common, *parents])
+        found.set_defaults(command=_late(command))
+        return found
+
+    demo = add("demo", "make a catalogue, run the whole pipeline on it, show the scores", "demo.demo", settings)
+    demo.set_defaults(preset="demo")
+    demo.add_argument("--items", type=int, metavar="N", help="records in the catalogue")
+    add("run", "the full pipeline", "commands.run", settings, source)
+    add("prepare", "the data stages: up to the two HDF5 files and the vocabulary", "commands.prepare", settings, source)
+    resume = add("resume", "continue the last (or named) failed or killed run where it stopped", "commands.resume")
+    resume.add_argument("run", nargs="?", metavar="RUN", help="a run's id, from `ec-descr-gen runs`")
+    add("runs", "runs, and the command that resumes each", "commands.runs")
+    describe = add("describe", "write the description of a picture", "describing.describe")
+    describe.add_argument("pictures", nargs="+", metavar="PICTURE_OR_URL_OR_FOLDER")
+    describe.add_argument("--model", metavar="URI_OR_DIR", help="models:/… or a folder; default: the champion")
+    describe.add_argument("--beam-size", type=int, metavar="K", help="beams of the search")
+    describe.add_argument("--attention", type=Path, metavar="OUT.png", help="draw where the model looked at each word")
+    make = add("make-catalog", "draw a demo catalogue", "demo.make")
+    make.add_argument("--items", type=int, required=True, metavar="N")
+    make.add_argument("--out", type=Path, required=True, metavar="D")
+    make.add_argument("--seed", type=int, default=0, metavar="S")
+    serve = add("serve-images", "serve a folder's pictures on loopback until Ctrl-C", "demo.serve")
+    serve.add_argument("folder", type=Path, metavar="DIR")
+    serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
+    config = commands.add_parser("config", help="every setting with description, unit, default")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", parents=[common, settings], help="every setting with its value")
+    show.set_defaults(command=_late("commands.config_show"))
+    explain = actions.add_parser("explain", parents=[common, settings], help="one setting, or a section of them")
+    explain.add_argument("key", metavar="KEY")
+    explain.set_defaults(command=_late("commands.config_explain"))
+    return parser
+
+
+def _late(name: str) -> Callable[[argparse.Namespace], tuple[Any, Callable[[Any], None]]]:
+    """A command of a module of this package, imported when it is called."""
+    module, _, function = name.partition(".")
+
+    def call(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+        from importlib import import_module
+
+        found: tuple[Any, Callable[[Any], None]] = getattr(import_module(f"flows.{module}"), function)(options)
+        return found
+
+    return call
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The commands that run the pipeline and tell of it. Each returns its result and the function that shows it."""
+
+import argparse
+import logging
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flows import show
+from flows.launch import launch, resume_run
+from flows.settings import compose, explanations
+from model.errors import UserError
+from tasks.runs import Request, all_runs, find_run
+
+logger = logging.getLogger(__name__)
+Shown = tuple[Any, Callable[[Any], None]]
+
+
+def run(options: argparse.Namespace) -> Shown:
+    """`run`: the full pipeline."""
+    return launch(request_of("pipeline", options), options.workdir), show.pipeline_table
+
+
+def prepare(options: argparse.Namespace) -> Shown:
+    """`prepare`: the data stages."""
+    return launch(request_of("prepare", options), options.workdir), show.pipeline_table
+
+
+def request_of(flow: str, options: argparse.Namespace) -> Request:
+    """What the options ask for, checked as far as it can be without reading the catalogue.
+
+    Raises:
+        UserError: the catalogue is not there, a folder given as base is not, or a setting is wrong.
+    """
+    catalog = Path(options.catalog)
+    if not catalog.is_file():
+        what = "is a folder" if catalog.is_dir() else "does not exist"
+        raise UserError(f"the catalogue {catalog} {what}: give --catalog a JSON, JSON Lines, CSV or Parquet file")
+    base = options.image_base_url
+    if base and "://" not in base:
+        if not Path(base).is_dir():
+            raise UserError(f"--image-base-url {base} is neither a URL nor a folder that exists")
+        base = str(Path(base).resolve())
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    return Request(flow=flow, catalog=str(catalog.resolve()), image_base_url=base, settings=settings.nested())
+
+
+def resume(options: argparse.Namespace) -> Shown:
+    """`resume`: continue a run."""
+    from flows.demo import belongs_to_demo, resume_demo
+
+    record = find_run(options.workdir, options.run)
+    if belongs_to_demo(record, options.workdir):
+        return resume_demo(record, options.workdir)
+    return resume_run(record, options.workdir), show.pipeline_table
+
+
+def runs(options: argparse.Namespace) -> Shown:
+    """`runs`: every run of the working directory."""
+    found = [
+        {
+            "run": record.run_id,
+            "flow": record.request.flow,
+            "state": record.state,
+            "stage": record.stage,
+            "started_at": record.started_at,
+            "catalog": record.request.catalog,
+            "dataset_id": record.dataset_id,
+            "reason": record.reason,
+            "resume": shlex.join(["ec-descr-gen", "resume", record.run_id, "--workdir", str(options.workdir)])
+            if record.unfinished
+            else "",
+        }
+        for record in all_runs(options.workdir)
+    ]
+    return found, show.runs_table
+
+
+def config_show(options: argparse.Namespace) -> Shown:
+    """`config show`: every setting."""
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    return [asdict(found) for found in explanations(settings)], show.settings_table
+
+
+def config_explain(options: argparse.Namespace) -> Shown:
+    """`config explain KEY`: one setting, or the settings of a section."""
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    key = options.key
+    found = [asdict(one) for one in explanations(settings) if one.key == key or one.key.startswith(f"{key}.")]
+    if not found:
+        from flows.settings import suggest
+
+        raise UserError(f"unknown setting '{key}'{suggest(key)}")
+    return found, show.settings_table

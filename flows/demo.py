@@ -1,0 +1,170 @@
+"""`demo`: a drawn catalogue, served on loopback, through the whole pipeline; judged by what is known of each item."""
+
+import argparse
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flows import show
+from flows.launch import launch, resume_run
+from flows.presets import DEMO_ITEMS
+from flows.server import free_port
+from flows.settings import compose
+from model.errors import UserError
+from model.files import read_json, write_json
+from tasks.demo.catalogue import ANSWERS_FILE, CATALOG_FILE, make_catalog
+from tasks.demo.judge import score_answers
+from tasks.demo.server import serve_images
+from tasks.runs import Request, RunRecord, run_folder
+from tasks.tracking import TrackedRun
+
+logger = logging.getLogger(__name__)
+Shown = tuple[Any, Callable[[Any], None]]
+
+
+def demo(options: argparse.Namespace) -> Shown:
+    """Make the catalogue (once), serve its pictures, run the pipeline, judge the descriptions."""
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    items = options.items if options.items is not None else DEMO_ITEMS
+    folder = demo_folder(options.workdir)
+    port = _catalogue(folder, items, split_seed=settings.sample.split_seed)
+    request = Request(
+        flow="pipeline",
+        catalog=str((folder / CATALOG_FILE).resolve()),
+        image_base_url=f"http://127.0.0.1:{port}/",
+        settings=settings.nested(),
+    )
+    with _pictures(folder, port):
+        result = launch(request, options.workdir)
+    return judged(result, options.workdir), demo_table
+
+
+def demo_folder(workdir: Path) -> Path:
+    """Where the demo's catalogue is kept."""
+    return workdir / "demo"
+
+
+def belongs_to_demo(record: RunRecord, workdir: Path) -> bool:
+    """Whether a run is one of the demo's, whose pictures must be served while it goes on."""
+    return Path(record.request.catalog).parent == demo_folder(workdir).resolve()
+
+
+def resume_demo(record: RunRecord, workdir: Path) -> Shown:
+    """Continue a demo's run with its pictures served again."""
+    folder = demo_folder(workdir)
+    with _pictures(folder, int(read_json(folder / "made.json")["port"])):
+        result = resume_run(record, workdir)
+    return judged(result, workdir), demo_table
+
+
+def _catalogue(folder: Path, items: int, *, split_seed: int) -> int:
+    """Make the catalogue if it is not there; returns the port for its pictures, the same each time."""
+    made, wanted = folder / "made.json", {"items": items, "split_seed": split_seed}
+    if made.is_file():
+        known = read_json(made)
+        if {name: known[name] for name in wanted} == wanted:
+            return int(known["port"])
+    shutil.rmtree(folder, ignore_errors=True)
+    report = make_catalog(items, folder, split_seed=split_seed)
+    planted = ", ".join(f"{count} {fault}" for fault, count in report.planted.items())
+    logger.info("demo catalogue: %s records, %s pictures; planted: %s", report.records, report.pictures, planted)
+    port = free_port()
+    write_json(made, {**wanted, "port": port})
+    return port
+
+
+def _pictures(folder: Path, port: int) -> AbstractContextManager[str]:
+    return serve_images(folder, port)
+
+
+def judged(result: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    """Add what only the demo can know: the ceiling, and whether type and colour are named rightly."""
+    folder = run_folder(workdir, run_id_of(result))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    answers = read_json(demo_folder(workdir) / ANSWERS_FILE)
+    verdict = score_answers(dict(zip(predictions["record_id"], predictions["description"], strict=True)), answers)
+    tracked = TrackedRun(folder)
+    tracked.log_metrics(flat_metrics(verdict))
+    tracked.flush()
+    return {
+        **result,
+        "baselines": {"ceiling": {"bleu_4": verdict["ceiling_bleu_4"]}, **result["baselines"]},
+        "demo": verdict,
+    }
+
+
+def run_id_of(result: Mapping[str, Any]) -> str:
+    """The run that a result came from: its model stands in the run's folder."""
+    return Path(result["model_dir"]).parents[1].name
+
+
+def flat_metrics(verdict: Mapping[str, Any]) -> dict[str, float]:
+    """The demo's verdict as metrics, `test/demo_…`."""
+    metrics = {"test/demo_ceiling_bleu_4": float(verdict["ceiling_bleu_4"])}
+    for group in ("all", "seen", "held_out"):
+        for name, value in verdict[group].items():
+            metrics[f"test/demo_{group}_{name}"] = float(value)
+    return metrics
+
+
+def demo_table(result: Mapping[str, Any]) -> None:
+    """The run's table, and how well the model looked."""
+    show.pipeline_table(result)
+    console = show.stdout()
+    verdict, scores = result["demo"], result["scores"]["test"]
+    console.print()
+    console.print("[bold]Has it learned to look?[/bold]")
+    share = scores["bleu_4"] / verdict["ceiling_bleu_4"]
+    console.print(f"BLEU-4 is {share:.0%} of the ceiling's: a second wording by who knows every detail.")
+    for group, title in (("all", "all test products"), ("held_out", "type × colour pairs never seen in training")):
+        found = verdict[group]
+        if found["count"]:
+            console.print(
+                f"{title} ({found['count']:,}): type right {found['type']:.1%}, colour right {found['colour']:.1%}, "
+                f"both {found['both']:.1%}"
+            )
+    console.print(f"{scores['ended']:.1%} of the descriptions end by themselves.")
+
+
+def make(options: argparse.Namespace) -> Shown:
+    """`make-catalog`: only the catalogue."""
+    if options.items < 1:
+        raise UserError(f"--items is {options.items}: must be at least 1")
+    report = make_catalog(options.items, options.out, options.seed, split_seed=compose().sample.split_seed)
+    result = {
+        **asdict(report),
+        "folder": str(report.folder),
+        "catalog": str(report.catalog),
+        "answers": str(report.answers),
+    }
+    return result, _made_table
+
+
+def _made_table(result: Mapping[str, Any]) -> None:
+    show.message(f"{result['catalog']}: {result['records']:,} records, {result['pictures']:,} pictures")
+    for fault, count in result["planted"].items():
+        show.message(f"  {count:>6,} {fault}")
+    show.message(f"  {result['held_out_records']:>6,} of a type × colour pair that only the test split has")
+
+
+def serve(options: argparse.Namespace) -> Shown:
+    """`serve-images`: until Ctrl-C or a termination signal."""
+    if not options.folder.is_dir():
+        raise UserError(f"{options.folder} is not a folder: name one with pictures in it")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with serve_images(options.folder, options.port) as address:
+        show.message(f"serving {options.folder} at {address} (Ctrl-C stops)")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            pass
+    return {"address": address}, lambda _: None

@@ -1,0 +1,90 @@
+"""Runs a flow from the command line: under the lock, with a Prefect server, new or continued."""
+
+import logging
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from flows.server import PrefectServer
+from model.errors import RunError, UserError
+from tasks.lock import workdir_lock
+from tasks.runs import Request, RunRecord, find_same
+
+logger = logging.getLogger(__name__)
+
+
+def launch(request: Request, workdir: Path) -> dict[str, Any]:
+    """Run what was asked for; an unfinished run of the same request is continued instead.
+
+    Raises:
+        UserError, RunError: see the steps.
+    """
+    with workdir_lock(workdir, f"a {request.flow} run"):
+        record = find_same(workdir, request)
+        if record is not None:
+            return resume_run(record, workdir)
+        server = PrefectServer(workdir).start()
+        flow, parameters = _flow_of(request, workdir)
+        server.wait()
+        result: dict[str, Any] = flow(**parameters)
+        return result
+
+
+def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
+    """Continue a failed or killed run as the same Prefect flow run and the same MLflow run.
+
+    A run that was killed still says Running in Prefect, which retries finished runs only: it is put right first.
+
+    Raises:
+        UserError, RunError: see the steps; UserError too if Prefect does not know the run any more.
+    """
+    with workdir_lock(workdir, f"run {record.run_id}"):
+        logger.info(
+            "continuing run %s, which %s in stage '%s'",
+            record.run_id,
+            "was killed" if record.state == "killed" else "failed",
+            record.stage,
+        )
+        server = PrefectServer(workdir).start()
+        flow, parameters = _flow_of(record.request, workdir)
+        server.wait()
+        return _retry(UUID(record.flow_run_id), flow, parameters)
+
+
+def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
+    from flows.pipeline import pipeline
+    from flows.prepare import prepare
+    from flows.quiet import expected_errors_without_traceback
+    from flows.settings import Settings
+
+    expected_errors_without_traceback()
+    return {"pipeline": pipeline, "prepare": prepare}[request.flow], {
+        "catalog": request.catalog,
+        "image_base_url": request.image_base_url,
+        "workdir": str(workdir.resolve()),
+        "settings": Settings.from_nested(request.settings),
+    }
+
+
+def _retry(flow_run_id: UUID, flow: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.flow_engine import run_flow
+    from prefect.states import Crashed, Scheduled
+
+    with get_client(sync_client=True) as client:
+        try:
+            flow_run = client.read_flow_run(flow_run_id)
+        except ObjectNotFound:
+            raise UserError(
+                f"Prefect does not know the run {str(flow_run_id)[:8]} any more: start a new one with the same "
+                "command; pictures that are there are taken again"
+            ) from None
+        if flow_run.state is not None and not flow_run.state.is_final():
+            client.set_flow_run_state(flow_run_id, Crashed(message="Its process was killed."), force=True)
+        client.set_flow_run_state(flow_run_id, Scheduled(message="Resumed from the command line."), force=True)
+        flow_run = client.read_flow_run(flow_run_id)
+    result = run_flow(flow=flow, flow_run=flow_run, parameters=parameters)
+    if not isinstance(result, dict):
+        raise RunError(f"the run {str(flow_run_id)[:8]} ended without a result")
+    return result

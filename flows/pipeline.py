@@ -1,0 +1,101 @@
+"""The full pipeline: from a catalogue to a registered model with honest scores."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.prepare import chunk_runner, data_stages
+from flows.settings import Settings
+from tasks.evaluate import evaluate
+from tasks.lock import workdir_lock
+from tasks.register import register
+from tasks.runs import OpenRun, Request, recorded
+from tasks.tracking import start_run
+from tasks.tracking.facts import environment_tags
+from tasks.train import train
+
+
+@flow(name="full pipeline", task_runner=chunk_runner(), persist_result=False)
+def pipeline(
+    catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
+) -> dict[str, Any]:
+    """Read, deduplicate, sample, fetch, pack, build the vocabulary, train, evaluate, register.
+
+    Args:
+        catalog: the catalogue's file.
+        image_base_url: what relative picture urls resolve against: a URL or a folder.
+        workdir: where datasets, runs and MLflow's store are kept.
+        settings: the configuration; defaults where nothing is given.
+    """
+    settings = settings or Settings()
+    request = Request(flow="pipeline", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
+    with (
+        workdir_lock(Path(workdir), "a pipeline run"),
+        recorded(Path(workdir), flow_run.id, request) as run,
+    ):
+        result = all_stages(run, settings)
+        run.note(result=result)
+    return result
+
+
+def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
+    """Run every stage of a run under its MLflow run. Returns what `run` prints."""
+    request = run.record.request
+    tracked = start_run(
+        settings.tracking,
+        workdir=run.workdir,
+        run_dir=run.folder,
+        name=f"{Path(request.catalog).stem} {run.record.run_id}",
+        parameters={"catalog_file": request.catalog, "image_base_url": request.image_base_url, **request.settings},
+        tags=environment_tags(),
+    )
+    try:
+        dataset, result = data_stages(run, settings)
+        tracked.log_tags({"dataset.id": dataset.id, "dataset.digest": result["dataset_digest"]})
+        for split, file in (("training", "train.h5"), ("test", "test.h5")):
+            tracked.log_dataset(
+                name=f"{Path(request.catalog).stem} {split}",
+                digest=result["dataset_digest"],
+                source=str(dataset.folder / file),
+                context=split,
+                profile=result["records"]["sampled"],
+            )
+        tracked.log_files([dataset.folder / "rejected.parquet", dataset.folder / "dropped.parquet"], "catalogue")
+        tracked.log_files([dataset.folder / "outcomes.parquet"], "pictures")
+        run.note(stage="train")
+        training = train(
+            dataset,
+            run.folder,
+            encoder=settings.encoder,
+            decoder=settings.decoder,
+            search=settings.search,
+            config=settings.train,
+            split_seed=settings.sample.split_seed,
+        )
+        run.note(stage="evaluate")
+        report = evaluate(
+            dataset,
+            run.folder,
+            Path(training["model_dir"]),
+            search=settings.search,
+            config=settings.score,
+            catalog=Path(request.catalog).name,
+        )
+        run.note(stage="register")
+        registered = register(dataset, run.folder, training, report)
+    except BaseException:
+        tracked.end("FAILED")
+        raise
+    tracked.end()
+    return {
+        **result,
+        "mlflow": {"tracking_uri": tracked.tracking_uri, "run_id": tracked.run_id},
+        "model_dir": training["model_dir"],
+        "epochs": training["epochs"],
+        "best_epoch": training["best_epoch"],
+        "scores": {"validation": training["scores"], report["conditions"]["split"]: report["scores"]},
+        "baselines": report["baselines"],
+        **registered,
+    }

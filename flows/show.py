@@ -1,0 +1,146 @@
+"""Results as tables on stdout."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SCORES = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "cider_d": "CIDEr-D",
+    "rouge_l": "ROUGE-L",
+    "meteor": "METEOR",
+    "bertscore_f1": "BERTScore",
+}
+
+
+def stdout() -> Console:
+    """A console for results; wide enough in a log that no path is broken."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _plain(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
+
+
+def pipeline_table(result: Mapping[str, Any]) -> None:
+    """What a run gave: the data, the training, the scores, where everything is."""
+    console = stdout()
+    console.print()
+    console.print(_data(result))
+    if "model_dir" in result:
+        console.print()
+        console.print(_scores(result))
+        console.print()
+        console.print(_places(result))
+
+
+def _data(result: Mapping[str, Any]) -> Table:
+    records, pictures = result["records"], result["pictures"]
+    table = _plain("Data")
+    table.add_row("records read", f"{records['read']:,}")
+    table.add_row("rejected", _counts(records["rejected"], records["rejected_by_reason"]))
+    table.add_row("dropped as repeated", _counts(records["duplicates"], records["duplicates_by_rule"]))
+    sampled = records["sampled"]
+    table.add_row("rows", ", ".join(f"{sampled.get(split, 0):,} {split}" for split in ("train", "validation", "test")))
+    table.add_row("pictures", f"{pictures['fetched']:,} fetched, {pictures['reused']:,} reused")
+    table.add_row("pictures failed", _counts(pictures["failed"], pictures["failed_by_reason"]))
+    table.add_row("vocabulary", f"{result['vocabulary']:,} words")
+    table.add_row("dataset", f"{result['dataset_dir']}")
+    return table
+
+
+def _counts(total: int, by_reason: Mapping[str, int]) -> str:
+    if not total:
+        return "0"
+    return f"{total:,}: " + ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
+
+
+def _scores(result: Mapping[str, Any]) -> Table:
+    split = "test" if "test" in result["scores"] else "validation"
+    rows = {"the model": result["scores"][split], **result["baselines"]}
+    names = {name: label for name, label in SCORES.items() if name in rows["the model"]}
+    table = Table(
+        title=f"Scores × 100 (CIDEr-D × 10) on the {split} split, free-running",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("writer")
+    for label in names.values():
+        table.add_column(label, justify="right")
+    titles = {"constant": "best constant sentence", "shuffled": "pictures shuffled", "ceiling": "ceiling"}
+    for writer, values in rows.items():
+        cells = [f"{values[name] * (10 if name == 'cider_d' else 100):.1f}" if name in values else "" for name in names]
+        table.add_row(titles.get(writer, writer), *cells)
+    return table
+
+
+def _places(result: Mapping[str, Any]) -> Table:
+    table = _plain("Where")
+    table.add_row("epochs", f"{result['epochs']}, best {result['best_epoch']}")
+    table.add_row("model", result["model_dir"])
+    if "model_uri" in result:
+        table.add_row("registered", f"{result['model_uri']} ({result['decision']})")
+    else:
+        table.add_row("registered", "not yet: MLflow did not answer; see the command above")
+    uri = result["mlflow"]["tracking_uri"]
+    table.add_row("MLflow's pages", f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri)
+    home = Path(result["dataset_dir"]).parents[1] / "prefect"
+    table.add_row("Prefect's pages", f"PREFECT_HOME={home} prefect server start")
+    return table
+
+
+def runs_table(runs: list[dict[str, str]]) -> None:
+    """Every run, and how to resume it."""
+    console = stdout()
+    if not runs:
+        console.print("no runs yet: start one with `ec-descr-gen run --catalog FILE`, or try `ec-descr-gen demo`")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("run", "state", "stage", "started", "catalogue", "what next"):
+        table.add_column(heading)
+    for run in runs:
+        table.add_row(
+            run["run"],
+            run["state"],
+            run["stage"],
+            run["started_at"][:16].replace("T", " "),
+            Path(run["catalog"]).name,
+            run["resume"],
+        )
+        if run["reason"]:
+            table.add_row("", "", "", "", "", run["reason"])
+    console.print(table)
+
+
+def settings_table(settings: list[dict[str, Any]]) -> None:
+    """Settings with value, unit, default and description."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("setting", "value", "unit", "default", "description"):
+        table.add_column(heading)
+    for one in settings:
+        default = "" if one["default"] == one["value"] else str(one["default"])
+        table.add_row(one["key"], str(one["value"]), one["unit"], default, one["description"])
+    stdout().print(table)
+
+
+def descriptions(found: list[dict[str, Any]]) -> None:
+    """A line a picture."""
+    console = stdout()
+    for one in found:
+        console.print(f"{one['picture']}: {one['description']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def message(text: str) -> None:
+    """A line."""
+    stdout().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,116 @@
+"""Step 7: train the captioner; every epoch goes to MLflow as it ends."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from model.decoder import DecoderConfig
+from model.describer import Describer
+from model.encoder import EncoderConfig
+from model.search import SearchConfig
+from model.store import PictureStore
+from model.training import EpochReport, TrainConfig
+from model.training import train as train_captioner
+from tasks.figures.attention import draw_attention
+from tasks.figures.curves import draw_curves
+from tasks.manifest import read_manifest, write_manifest
+from tasks.progress import changing_progress, console
+from tasks.read import Dataset
+from tasks.step import ONCE
+from tasks.tracking import TrackedRun
+from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
+
+SHOWN_PRODUCTS = 8
+
+
+@task(name="train", **ONCE)
+def train(
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    search: SearchConfig,
+    config: TrainConfig,
+    split_seed: int,
+) -> dict[str, Any]:
+    """Train into the run's folder; called again it goes on where it stopped.
+
+    Returns:
+        model_dir, epochs, best_epoch and the best epoch's validation scores.
+
+    Raises:
+        UserError: the data or the settings do not fit each other.
+        RunError: the loss is no number any more.
+    """
+    facts = read_manifest(run_dir, "train")
+    if facts is not None:
+        return facts
+    tracked = TrackedRun(run_dir)
+    with changing_progress("steps") as on_progress, tracked.system_metrics():
+        result = train_captioner(
+            pictures=dataset.folder / "train.h5",
+            captions=dataset.folder / CAPTIONS_FILE,
+            vocabulary=dataset.folder / VOCABULARY_FILE,
+            run=run_dir / "training",
+            encoder=encoder,
+            decoder=decoder,
+            search=search,
+            config=config,
+            facts={"search": asdict(search), "split_seed": split_seed, "dataset_id": dataset.id},
+            on_epoch=lambda report: log_epoch(tracked, report, config),
+            on_progress=on_progress,
+        )
+    figures = draw_curves(tracked.history(), run_dir / "figures", best_epoch=result.best_epoch)
+    figures += draw_validation_attention(dataset, result.model_dir, search, run_dir / "figures" / "attention")
+    tracked.log_files(figures, "figures")
+    facts = {
+        "model_dir": str(result.model_dir),
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "scores": result.scores,
+    }
+    files = [path for path in sorted(result.model_dir.iterdir()) if path.is_file()]
+    write_manifest(run_dir, "train", files=files, facts=facts)
+    return facts
+
+
+def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> None:
+    """Send an epoch's numbers to MLflow, and a line with a sample description to the terminal."""
+    metrics = {
+        "train/loss": report.train_loss,
+        "validation/loss": report.validation_loss,
+        "pictures_per_s": report.pictures_per_s,
+        "epoch_seconds": report.seconds,
+        **{f"learning_rate/{name}": rate for name, rate in report.learning_rates.items()},
+        **{f"validation/{name}": value for name, value in report.scores.items()},
+    }
+    tracked.log_metrics(metrics, step=report.epoch)
+    mark = "  best so far" if report.is_best else ""
+    console.print(
+        f"epoch {report.epoch} of at most {config.epochs}: loss {report.train_loss:.3f} training, "
+        f"{report.validation_loss:.3f} validation; BLEU-4 {report.scores['bleu_4']:.3f}{mark}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.samples:
+        console.print(
+            f"  it writes: {report.samples[0].description}", highlight=False, style="dim", markup=False, soft_wrap=True
+        )
+
+
+def draw_validation_attention(dataset: Dataset, model_dir: Path, search: SearchConfig, folder: Path) -> list[Path]:
+    """Descriptions of the first validation products, with the attention at each word."""
+    store = PictureStore(dataset.folder / "train.h5")
+    rows = [row for row, split in enumerate(store.splits) if split == "validation"][:SHOWN_PRODUCTS]
+    pictures = store.read(rows)  # (B, 3, S, S)
+    drawn: list[Path] = []
+    for row, picture, description in zip(
+        rows, pictures, Describer.load(model_dir).describe(pictures, search), strict=True
+    ):
+        path = folder / f"{store.record_ids[row]}.png"
+        drawn += draw_attention(np.asarray(picture), description.words, description.attention, path)
+    return drawn
