@@ -1,0 +1,148 @@
+"""Scores a model on products: describes their pictures free-running, reports, compares with another model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from model.describer import Describer
+from model.errors import UserError
+from model.metrics.ngrams import Hypotheses
+from model.search import SearchConfig
+from tasks.scoring.baselines import constant_sentence
+from tasks.scoring.bootstrap import Comparison, PerProduct, compare
+from tasks.scoring.config import ScoreConfig
+from tasks.scoring.products import Pictures, Products
+from tasks.scoring.report import Conditions, ScoreReport, score
+from tasks.scoring.teacher_forcing import teacher_forced_bleu_4
+
+BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model's report, its score of each product, and a table of what it wrote, the best first.
+
+    The table's columns: record_id, description, reference, cider_d, rouge_l, confidence, ended, log_probability,
+    words, references, title, split.
+    """
+
+    report: ScoreReport
+    each: PerProduct
+    predictions: pd.DataFrame
+
+
+def evaluate_model(
+    model_dir: Path,
+    products: Products,
+    *,
+    search: SearchConfig,
+    config: ScoreConfig,
+    model: str = "",
+    others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Describe the products free-running and score the descriptions.
+
+    Args:
+        model_dir: the model.
+        products: what on; see `read_products` and `Products.without`.
+        search: how descriptions are searched for.
+        config: which scores.
+        model: how to name the model in the report.
+        others: more writers: name -> record id -> words, for every product (a demo's ceiling).
+        device: where the model runs.
+        on_progress: called with the products described, and their number.
+
+    Raises:
+        UserError: no product is left, the model directory is damaged, or its pictures have another size.
+    """
+    table = products.table
+    if table.empty:
+        raise UserError(
+            f"nothing to score: the model was trained on all {products.excluded:,} products "
+            f"of the {products.split} split of {products.data}"
+        )
+    describer = Describer.load(model_dir, device=device)
+    pictures = Pictures(products, describer.image.size_px)
+    written = _describe(describer, pictures, search, on_progress)
+    references = products.references
+    attributes = [list(own) if own is not None and not isinstance(own, float) else [] for own in table["attr"]]
+    record_ids = table["record_id"].tolist()
+    writers: dict[str, Hypotheses] = {
+        name: [list(sentences[record_id]) for record_id in record_ids] for name, sentences in (others or {}).items()
+    }
+    training = products.training
+    scored = score(
+        references,
+        written["words"].tolist(),
+        config,
+        Conditions(
+            data=products.data,
+            split=products.split,
+            decoding=search_in_words(search),
+            model=model,
+            excluded=products.excluded,
+        ),
+        training={" ".join(words) for words in training},
+        constant=constant_sentence(training, seed=config.seed) if training else None,
+        attributes=attributes if any(attributes) else None,
+        ended=written["ended"].tolist(),
+        teacher_forced_bleu_4=teacher_forced_bleu_4(describer, references, pictures.read, max_words=search.max_words),
+        others=writers,
+        device=describer.device.type,
+    )
+    predictions = pd.DataFrame(
+        {
+            "record_id": record_ids,
+            "description": written["description"],
+            "reference": [str(group[0]) for group in table["references"]],
+            "cider_d": scored.each.means["cider_d"],
+            "rouge_l": scored.each.means["rouge_l"],
+            "confidence": written["confidence"],
+            "ended": written["ended"],
+            "log_probability": written["log_probability"],
+            "words": written["words"],
+            "references": [list(group) for group in table["references"]],
+            "title": table["title"].fillna("").tolist(),
+            "split": table["split"].tolist(),
+        }
+    ).sort_values(["cider_d", "record_id"], ascending=[False, True], ignore_index=True)
+    return Evaluation(report=scored.report, each=scored.each, predictions=predictions)
+
+
+def compare_models(
+    first: Evaluation, second: Evaluation, config: ScoreConfig, *, level: float = 0.95
+) -> dict[str, Comparison]:
+    """Compare two models that were evaluated on the same products, by paired bootstrap."""
+    return compare(first.each, second.each, resamples=max(1000, config.intervals), seed=config.seed, level=level)
+
+
+def search_in_words(search: SearchConfig) -> str:
+    """'beam 5, at most 50 words'."""
+    return f"{'greedy' if search.beam_size == 1 else f'beam {search.beam_size}'}, at most {search.max_words} words"
+
+
+def _describe(
+    describer: Describer, pictures: Pictures, search: SearchConfig, on_progress: Callable[[int, int], None] | None
+) -> pd.DataFrame:
+    found: list[dict[str, Any]] = []
+    count = len(pictures.places)
+    for start in range(0, count, BATCH):
+        rows = range(start, min(start + BATCH, count))
+        found += [
+            {
+                "description": description.text,
+                "words": description.words,
+                "log_probability": description.log_probability,
+                "confidence": description.confidence,
+                "ended": description.ended,
+            }
+            for description in describer.describe(pictures.read(rows), search)
+        ]
+        if on_progress is not None:
+            on_progress(len(found), count)
+    return pd.DataFrame(found)

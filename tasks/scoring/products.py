@@ -1,0 +1,120 @@
+"""What a model is scored on: the products of a packed dataset, without those that the model was trained on.
+
+B products.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model.directory import read_config
+from model.errors import UserError
+from model.store import PictureStore
+from model.text import SPLITS
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """What a model is scored on.
+
+    Attributes:
+        data: the catalogue's name.
+        split: train, validation, test, or all.
+        table: record_id, split, references (texts), tokens (their words), attr, title; one row a product.
+        training: the words of every training description of the dataset.
+        folder: the dataset's.
+        excluded: products left out, as a model was trained on them.
+    """
+
+    data: str
+    split: str
+    table: pd.DataFrame
+    training: list[list[str]]
+    folder: Path
+    excluded: int = 0
+
+    @property
+    def references(self) -> list[list[list[str]]]:
+        """The reference sentences of each product, as words."""
+        return [[list(words) for words in group] for group in self.table["tokens"]]
+
+    def without(self, trained: Collection[str]) -> "Products":
+        """Leave out the products of which a model has seen a description in training (`trained_on`)."""
+        seen = [any(text_hash(words) in trained for words in group) for group in self.table["tokens"]]
+        kept = self.table[[not one for one in seen]].reset_index(drop=True)
+        return replace(self, table=kept, excluded=self.excluded + sum(seen))
+
+
+def text_hash(words: Sequence[str]) -> str:
+    """What a model directory keeps of a training description."""
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+
+
+def trained_on(model_dir: Path) -> set[str]:
+    """The hashes of the descriptions that a model was trained on."""
+    return set(read_config(model_dir).get("training_descriptions", ()))
+
+
+def read_products(folder: Path, *, data: str, split: str = "") -> Products:
+    """The products of one split of a dataset; by default test, else validation, else all.
+
+    Args:
+        folder: the dataset's folder.
+        data: how to name the catalogue in reports.
+        split: train, validation, test or all; empty for the default.
+
+    Raises:
+        UserError: the split is unknown or has no product.
+    """
+    captions = pq.read_table(folder / "captions.parquet").to_pandas()
+    present = set(captions["split"])
+    if not split:
+        split = next((name for name in ("test", "validation") if name in present), ALL)
+    if split not in {*SPLITS, ALL}:
+        raise UserError(f"there is no split {split!r}: choose {', '.join(SPLITS)} or {ALL}")
+    table = captions if split == ALL else captions[captions["split"] == split]
+    if table.empty:
+        raise UserError(f"the {split} split of {data} has no product; it has: {', '.join(sorted(present)) or 'none'}")
+    table = table.reset_index(drop=True).merge(_details(folder), on="record_id", how="left")
+    training = [list(words) for group in captions[captions["split"] == "train"]["tokens"] for words in group]
+    return Products(data=data, split=split, table=table, training=training, folder=folder)
+
+
+def _details(folder: Path) -> pd.DataFrame:
+    path = folder / "sample.parquet"
+    if not path.is_file():
+        return pd.DataFrame({"record_id": [], "title": [], "attr": []}, dtype=object)
+    details: pd.DataFrame = pq.read_table(path, columns=["record_id", "title", "attr"]).to_pandas()
+    return details.drop_duplicates("record_id")
+
+
+class Pictures:
+    """The products' pictures, from whichever file holds each."""
+
+    def __init__(self, products: Products, size_px: int) -> None:
+        self.places: list[tuple[PictureStore, int]] = []
+        stores: dict[str, tuple[PictureStore, dict[str, int]]] = {}
+        for record_id, split in zip(products.table["record_id"], products.table["split"], strict=True):
+            name = "test.h5" if split == "test" else "train.h5"
+            if name not in stores:
+                store = PictureStore(products.folder / name)
+                if store.info.size_px != size_px:
+                    raise UserError(
+                        f"the pictures of {products.folder / name} have {store.info.size_px} px, the model was trained "
+                        f"on {size_px} px: prepare the catalogue with image.size_px={size_px}"
+                    )
+                stores[name] = store, {own: row for row, own in enumerate(store.record_ids)}
+            store, rows = stores[name]
+            self.places.append((store, rows[record_id]))
+
+    def read(self, products: Sequence[int]) -> NDArray[np.uint8]:
+        """Pictures uint8 (B, 3, S, S) of some products."""
+        return np.concatenate([store.read([row]) for store, row in (self.places[one] for one in products)])
