@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from model.augmentation import augment
+from model.dataset import Batch, EpochBatches, Pictures, Split, open_store, read_splits
+from model.errors import UserError
+from model.store import PictureStore
+from model.vocabulary import Vocabulary
+from tests.model.parts import write_data
+
+
+def read(data: Path, max_words: int = 50) -> tuple[PictureStore, Split, Split]:
+    store = open_store(data / "train.h5")
+    vocabulary = Vocabulary.load(data / "vocabulary.json")
+    return store, *read_splits(store, data / "captions.parquet", vocabulary, max_words=max_words)[:2]
+
+
+def epoch(store: PictureStore, split: Split, **changes: int) -> EpochBatches:
+    settings = {"batch_size": 4, "seed": 1, "epoch": 1, "horizontal_flip": True, "rotation_degrees": 10, **changes}
+    return EpochBatches(Pictures(store), split, **settings)  # type: ignore[arg-type]
+
+
+def pairs(batches: EpochBatches) -> list[tuple[bytes, tuple[int, ...]]]:
+    found = []
+    for index in range(len(batches)):
+        batch = batches[index]
+        for row, length in enumerate(batch.lengths):
+            found.append((batch.seen[row].numpy().tobytes(), tuple(batch.captions[row, :length].tolist())))
+    return found
+
+
+def test_an_epoch_holds_every_caption_once_beside_its_picture(tmp_path: Path) -> None:
+    store, training, _ = read(write_data(tmp_path, train=10, references=3))
+    expected = [
+        (store.read([training.rows[owner]])[0].tobytes(), tuple(caption))
+        for caption, owner in zip(training.captions, training.owner, strict=True)
+    ]
+    assert sorted(pairs(epoch(store, training))) == sorted(expected)
+    assert len(expected) == 30
+
+
+def test_captions_of_a_batch_fall_in_length_and_batches_hold_like_lengths(tmp_path: Path) -> None:
+    store, training, _ = read(write_data(tmp_path, train=60))
+    lengths = [epoch(store, training)[index].lengths for index in range(15)]
+    assert all(one == sorted(one, reverse=True) for one in lengths)
+    assert np.mean([max(one) - min(one) for one in lengths]) < 0.5
+
+
+def test_epochs_differ_and_repeat(tmp_path: Path) -> None:
+    store, training, _ = read(write_data(tmp_path, train=20))
+    assert pairs(epoch(store, training)) == pairs(epoch(store, training))
+    assert pairs(epoch(store, training)) != pairs(epoch(store, training, epoch=2))
+    assert pairs(epoch(store, training)) != pairs(epoch(store, training, seed=2))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_each_batch_the_last_uneven_one_included(tmp_path: Path, processes: int) -> None:
+    store, training, _ = read(write_data(tmp_path, train=13))
+    whole = epoch(store, training)
+    shares = [epoch(store, training, rank=rank, processes=processes) for rank in range(processes)]
+    sizes = set()
+    for index in range(len(whole)):
+        batch = whole[index]
+        parts = [share[index] for share in shares]
+        assert sum(len(part.lengths) for part in parts if not part.idle) == len(batch.lengths) == batch.count
+        assert {(part.words, part.count) for part in parts} == {(batch.words, batch.count)}
+        assert batch.words == sum(batch.lengths) - len(batch.lengths)
+        sizes.add(len(batch.lengths))
+    assert sizes == {4, 1}, "13 captions leave a last batch of one, in which some processes idle"
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_workers_give_what_the_process_itself_gives(tmp_path: Path) -> None:
+    store, training, _ = read(write_data(tmp_path, train=20))
+    batches = epoch(store, training)
+    loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2)
+    for index, batch in enumerate(loader):
+        alone: Batch = batches[index]
+        assert torch.equal(batch.seen, alone.seen)
+        assert torch.equal(batch.captions, alone.captions)
+
+
+def test_captions_over_the_limit_are_cut_counted_and_not_taught_to_end(tmp_path: Path) -> None:
+    data = write_data(tmp_path, train=20)
+    vocabulary = Vocabulary.load(data / "vocabulary.json")
+    _, training, _ = read(data, max_words=4)
+    long = [len(references[0]) > 4 for references in training.references]
+    assert training.cut == sum(long) > 0
+    assert [caption[-1] != vocabulary.end for caption in training.captions] == long
+    assert max(len(caption) for caption in training.captions) == 5
+    assert any(len(references[0]) == 5 for references in training.references), "references are never cut"
+
+
+def test_pictures_and_captions_of_different_counts(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    pd.read_parquet(data / "captions.parquet").iloc[:-1].to_parquet(data / "captions.parquet")
+    with pytest.raises(UserError, match=r"captions of 13 training and validation pictures, .* has 14 pictures"):
+        read(data)
+
+
+def test_captions_of_other_pictures(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    table = pd.read_parquet(data / "captions.parquet")
+    table.loc[3, "record_id"] = "another"
+    table.to_parquet(data / "captions.parquet")
+    with pytest.raises(UserError, match="different records"):
+        read(data)
+
+
+@pytest.mark.parametrize(("train", "validation", "name"), [(0, 4, "train"), (4, 0, "validation")])
+def test_an_empty_split(tmp_path: Path, train: int, validation: int, name: str) -> None:
+    data = write_data(tmp_path / "whole")
+    empty = write_data(tmp_path / "empty", train=max(train, 1), validation=validation)
+    if not train:
+        table = pd.read_parquet(empty / "captions.parquet")
+        table["split"] = "validation"
+        table.to_parquet(empty / "captions.parquet")
+        with h5py.File(empty / "train.h5", "r+") as file:
+            file["split"][:] = "validation"
+    (empty / "vocabulary.json").write_bytes((data / "vocabulary.json").read_bytes())
+    with pytest.raises(UserError, match=f"has no {name} pictures: raise sample.{name}"):
+        read(empty)
+
+
+def test_a_missing_picture_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist: run the data stages"):
+        open_store(tmp_path / "train.h5")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_a_picture_file_cut_short(tmp_path: Path, kept: float) -> None:
+    path = write_data(tmp_path) / "train.h5"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(UserError, match=r"train\.h5 cannot be read .* delete it and run the data stages again"):
+        open_store(path)
+
+
+def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
+    path = write_data(tmp_path) / "train.h5"
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = 99
+    with pytest.raises(UserError, match="99"):
+        open_store(path)
+
+
+def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:
+    pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    flip = torch.tensor([True, False, True])
+    out = augment(pictures, flip, torch.zeros(3))
+    assert torch.equal(out[0], pictures[0].flip(2))
+    assert torch.equal(out[1], pictures[1])
+    turned = augment(pictures, torch.zeros(3, dtype=torch.bool), torch.tensor([0.0, 90.0, 0.0]))
+    torch.testing.assert_close(turned[1], torch.rot90(pictures[1], 1, (1, 2)).float(), rtol=0, atol=0.01)
+    torch.testing.assert_close(turned[2], pictures[2].float(), rtol=0, atol=0.01)

@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from model.grid import attention_grid, pooling_map
+from tests.model.parts import random_grid
+
+
+@pytest.mark.parametrize(
+    ("own", "target"), [((8, 8), (14, 14)), ((13, 13), (14, 14)), ((13, 9), (4, 4)), ((7, 7), (7, 7))]
+)
+def test_the_map_is_adaptive_average_pooling(own: tuple[int, int], target: tuple[int, int]) -> None:
+    features = torch.randn(2, 5, *own)
+    expected = functional.adaptive_avg_pool2d(features, target)
+    pooled = pooling_map(own, target) @ features.flatten(2).transpose(1, 2)  # (B, P, D)
+    torch.testing.assert_close(pooled.transpose(1, 2).reshape(expected.shape), expected)
+
+
+def test_a_context_on_the_own_positions_is_the_context_on_the_grid() -> None:
+    grid = random_grid(3, own=(2, 3), size=4)
+    alpha = torch.rand(3, 1, 16, dtype=torch.float64)
+    torch.testing.assert_close(grid.unpool(alpha) @ grid.features, alpha @ grid.pooled())
+
+
+def test_the_mean_is_that_of_the_grid() -> None:
+    grid = random_grid(3, own=(2, 3), size=4)
+    torch.testing.assert_close(grid.mean(), grid.pooled().mean(1))
+
+
+def test_a_finer_own_grid_is_pooled_at_once() -> None:
+    grid = attention_grid(torch.randn(2, 64, 5), (8, 8), 3)
+    assert grid.pooling is None
+    assert grid.features.shape == (2, 9, 5)
+
+
+def test_size_zero_keeps_the_own_grid() -> None:
+    grid = attention_grid(torch.randn(2, 6, 5), (2, 3), 0)
+    assert (grid.pooling, grid.shape) == (None, (2, 3))

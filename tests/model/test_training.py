@@ -1,0 +1,360 @@
+"""Training: learns, repeats itself bit for bit, goes on after a kill, and says clearly what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor
+
+from model.decoder import DecoderConfig
+from model.describer import Describer
+from model.directory import load_model
+from model.encoder import Encoder, EncoderConfig
+from model.errors import RunError, UserError
+from model.files import sha256_file
+from model.report import EpochReport
+from model.search import SearchConfig
+from model.store import PictureStore, write_store
+from model.training import TrainConfig
+from model.vocabulary import Vocabulary
+from tests.model.parts import DECODER, ENCODER, info, run_training, write_data
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"), train=10, references=2)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ResNet-18 weights in a file: with batch norm, unlike SqueezeNet's."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    safetensors.torch.save_file(torchvision.models.resnet18().state_dict(), path)
+    return path
+
+
+def state(model_dir: Path) -> dict[str, Tensor]:
+    return safetensors.torch.load_file(model_dir / "weights.safetensors")
+
+
+def outcome(result: Any) -> tuple[Any, ...]:
+    """All that must repeat: losses, scores and samples of every epoch, and the model's bytes."""
+    reports = [replace(report, pictures_per_s=0.0, seconds=0.0) for report in result.history]
+    return reports, result.best_epoch, (result.model_dir / "weights.safetensors").read_bytes()
+
+
+def final_weights(run: Path) -> bytes:
+    (checkpoint,) = run.glob("checkpoint-*")
+    return (checkpoint / "weights.safetensors").read_bytes()
+
+
+def test_four_pictures_are_learned_by_heart_with_their_ends(tmp_path: Path) -> None:
+    data = write_data(tmp_path, train=4, validation=1, seed=3)
+    result = run_training(
+        data, tmp_path / "run", encoder=EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8),
+        decoder=DecoderConfig(attention_size=32, embedding_size=32, hidden_size=64, dropout=0.0),
+        epochs=100, horizontal_flip=False, rotation_degrees=0, regularisation=0, stop_patience_epochs=100,
+        decay=1.0, encoder_learning_rate=2e-3,
+    )  # fmt: skip
+    assert result.history[-1].train_loss < 0.05
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    captioner, vocabulary, config = load_model(result.model_dir)
+    captioner.load_state_dict(safetensors.torch.load_file(checkpoint / "weights.safetensors"))
+    describer = Describer(captioner, vocabulary, torch.device("cpu"), config)
+    pictures = PictureStore(data / "train.h5").read(slice(0, 4))
+    for beam_size in (1, 3):
+        described = describer.describe(pictures, SearchConfig(beam_size=beam_size, max_words=20))
+        assert [one.text for one in described] == [texts[0] for texts in written(data)[:4]]
+        assert all(one.ended for one in described)
+
+
+def written(data: Path) -> list[list[str]]:
+    return [list(texts) for texts in pd.read_parquet(data / "captions.parquet")["references"]]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(data: Path, tmp_path: Path) -> None:
+    first, again, other = (
+        run_training(data, tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert outcome(first) == outcome(again)
+    assert outcome(first) != outcome(other)
+
+
+def test_loading_by_workers_changes_nothing(data: Path, tmp_path: Path) -> None:
+    assert outcome(run_training(data, tmp_path / "a")) == outcome(run_training(data, tmp_path / "b", workers=2))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.model.parts import run_training
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def in_the_epoch(step, done, total, note):
+    if step == "epoch 2" and done == 3:
+        die()
+
+seen = 0
+def while_writing(event, arguments):
+    # inside the third checkpoint: weights and optimizer stand there, the rest does not
+    global seen
+    if event == "open" and ".checkpoint-" in str(arguments[0]) and ".state.json" in str(arguments[0]):
+        seen += 1
+        if seen == 3:
+            die()
+
+def before_it_counts(event, arguments):
+    if event == "os.rename" and "checkpoint-00002-00000003" in str(arguments[0]):
+        die()
+
+if sys.argv[3] != "in_the_epoch":
+    sys.addaudithook(globals()[sys.argv[3]])
+progress = {"on_progress": in_the_epoch} if sys.argv[3] == "in_the_epoch" else {}
+run_training(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_minutes=1e-9, **progress)
+"""
+
+
+@pytest.mark.parametrize("moment", ["in_the_epoch", "while_writing", "before_it_counts"])
+def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, moment: str) -> None:
+    undisturbed = run_training(data, tmp_path / "undisturbed", checkpoint_minutes=1e-9)
+    threads = str(torch.get_num_threads())
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, data, tmp_path / "killed", moment],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": threads}, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "killed").glob("checkpoint-*"))) <= 2
+    resumed = run_training(data, tmp_path / "killed", checkpoint_minutes=1e-9)
+    assert outcome(resumed) == outcome(undisturbed)
+    assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "undisturbed")
+
+
+def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
+    first = run_training(data, tmp_path / "run")
+    reports: list[EpochReport] = []
+    again = run_training(data, tmp_path / "run", on_epoch=reports.append)
+    assert (outcome(again), reports) == (outcome(first), [])
+
+
+def test_more_epochs_go_on_where_fewer_ended(data: Path, tmp_path: Path) -> None:
+    run_training(data, tmp_path / "run", epochs=1)
+    assert outcome(run_training(data, tmp_path / "run", epochs=2)) == outcome(run_training(data, tmp_path / "whole"))
+
+
+def test_a_run_folder_of_other_settings_is_refused(data: Path, tmp_path: Path) -> None:
+    run_training(data, tmp_path / "run", epochs=1)
+    with pytest.raises(UserError, match=r"train\.batch_size \(4, now 5\): name another run folder"):
+        run_training(data, tmp_path / "run", batch_size=5)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_frozen_encoder_is_unchanged_to_the_last_tensor(
+    data: Path, weights: Path, tmp_path: Path, cached: bool
+) -> None:
+    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0)
+    result = run_training(data, tmp_path / "run", encoder=encoder, freeze_encoder_epochs=2, cache_features=cached)
+    before = Encoder(encoder).state_dict()
+    after = {name.removeprefix("encoder."): value for name, value in state(result.model_dir).items()}
+    assert before
+    for name, value in before.items():
+        assert torch.equal(after[name], value), name
+
+
+def test_cached_features_train_like_the_frozen_encoder_itself(data: Path, weights: Path, tmp_path: Path) -> None:
+    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0)
+    settings: dict[str, Any] = {"encoder": encoder, "freeze_encoder_epochs": 2, "rotation_degrees": 0}
+    cached = run_training(data, tmp_path / "cached", **settings)
+    direct = run_training(data, tmp_path / "direct", **settings, cache_features=False)
+    for one, other in zip(cached.history, direct.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=2e-3)
+        assert one.validation_loss == pytest.approx(other.validation_loss, rel=2e-3)
+    assert not (tmp_path / "cached" / "features").exists()
+
+
+def test_two_stages_freeze_first_and_fine_tune_then(data: Path, weights: Path, tmp_path: Path) -> None:
+    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0)
+    before = Encoder(encoder).state_dict()
+    moved: list[bool] = []
+
+    def note(_: EpochReport) -> None:
+        (model_dir,) = (tmp_path / "run").glob("model-*")
+        after = state(model_dir)
+        moved.append(any(not torch.equal(after[f"encoder.{name}"], value) for name, value in before.items()))
+
+    result = run_training(data, tmp_path / "run", encoder=encoder, freeze_encoder_epochs=1, epochs=2, on_epoch=note)
+    if result.best_epoch == 2:
+        assert moved == [False, True]
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    after = safetensors.torch.load_file(checkpoint / "weights.safetensors")
+    changed = {name.split(".")[1] for name, value in before.items() if not torch.equal(after[f"encoder.{name}"], value)}
+    assert changed == {"2", "3", "4"}
+    assert not any("running" in name and not torch.equal(after[f"encoder.{name}"], v) for name, v in before.items())
+
+
+DISTRIBUTED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from model.encoder import EncoderConfig
+from tests.model.parts import DECODER, run_training
+encoder = EncoderConfig(name="resnet18", weights=sys.argv[3], grid=0)
+run_training(
+    Path(sys.argv[1]), Path(sys.argv[2]), encoder=encoder,
+    decoder=replace(DECODER, dropout=0.0), freeze_encoder_epochs=1,
+)
+"""
+
+
+def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_path: Path) -> None:
+    """One epoch frozen, one fine-tuning; the last batch holds one caption, so that one process idles in it."""
+    data = write_data(tmp_path / "data", train=13, validation=5)
+    settings: dict[str, Any] = {
+        "encoder": EncoderConfig(name="resnet18", weights=str(weights), grid=0),
+        "decoder": replace(DECODER, dropout=0.0),
+        "freeze_encoder_epochs": 1,
+    }
+    alone = run_training(data, tmp_path / "alone", **settings)
+    script = tmp_path / "two.py"
+    script.write_text(DISTRIBUTED)
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         script, data, tmp_path / "two", weights],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, check=True, capture_output=True,
+    )  # fmt: skip
+    two = run_training(data, tmp_path / "two", **settings)  # finished: only reads what the two have written
+    assert len(two.history) == 2
+    for one, other in zip(alone.history, two.history, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=1e-4)
+        assert other.validation_loss == pytest.approx(one.validation_loss, rel=1e-4)
+        assert other.scores == pytest.approx(one.scores, abs=1e-6)
+    expected, got = state(alone.model_dir), state(two.model_dir)
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, rtol=0, atol=1e-3, msg=name)
+
+
+def test_the_report_of_an_epoch_tells_all(data: Path, tmp_path: Path) -> None:
+    reports: list[EpochReport] = []
+    steps: list[tuple[str, int, int]] = []
+    result = run_training(
+        data, tmp_path / "run", on_epoch=reports.append,
+        on_progress=lambda step, done, total, _: steps.append((step, done, total)),
+    )  # fmt: skip
+    assert [report.epoch for report in reports] == [1, 2]
+    scores = {"bleu_1", "bleu_2", "bleu_3", "bleu_4", "bleu_4_teacher_forced", "cider_d"}
+    assert {name for report in reports for name in report.scores} == scores
+    assert reports[0].learning_rates == {"encoder": 1e-3, "decoder": 4e-3}
+    assert reports[0].pictures_per_s > 0
+    assert len(reports[0].samples) == 3
+    assert all(sample.reference and sample.record_id for sample in reports[0].samples)
+    assert [step for step in steps if step[0] == "epoch 1"] == [("epoch 1", done, 5) for done in range(1, 6)]
+    assert result.scores == reports[result.best_epoch - 1].scores
+    assert [report.is_best for report in reports].count(True) >= 1
+    config = json.loads((result.model_dir / "config.json").read_text())
+    assert config["image"] == {"size_px": 32, "resize": "squash"}
+    assert len(config["training_descriptions"]) == len({t for texts in written(data)[:10] for t in texts})
+
+
+def test_learning_rates_fall_on_a_plateau_and_training_stops(data: Path, tmp_path: Path) -> None:
+    result = run_training(
+        data, tmp_path / "run", epochs=20, encoder_learning_rate=1e-12, decoder_learning_rate=1e-12,
+        decay_patience_epochs=2, stop_patience_epochs=5, decay=0.5,
+    )  # fmt: skip
+    assert result.epochs == 6
+    rates = [report.learning_rates["decoder"] / 1e-12 for report in result.history]
+    assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25])
+    assert result.best_epoch == 1
+
+
+def test_a_loss_that_is_no_number_names_epoch_and_batch(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"loss is (nan|inf) at batch \d+ of epoch 1: lower train"):
+        run_training(data, tmp_path / "run", decoder_learning_rate=1e30, encoder_learning_rate=1e30)
+
+
+def test_checkpoints_hold_no_pickled_code(data: Path, tmp_path: Path) -> None:
+    run_training(data, tmp_path / "run")
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    names = sorted(path.name for path in checkpoint.iterdir())
+    assert names == ["optimizer.pt", "state.json", "weights.safetensors"]
+    torch.load(checkpoint / "optimizer.pt", weights_only=True)
+
+
+def test_a_batch_larger_than_the_split(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train\.batch_size is 21, but the training split has 20 captions"):
+        run_training(data, tmp_path / "run", batch_size=21)
+
+
+def test_freezing_an_encoder_that_starts_from_nothing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"freeze_encoder_epochs is above 0, but encoder\.weights is none"):
+        run_training(data, tmp_path / "run", encoder=ENCODER, freeze_encoder_epochs=1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, so its absence cannot be shown")
+def test_cuda_asked_for_and_absent(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"PyTorch sees no CUDA device here: set train\.device=cpu or auto"):
+        run_training(data, tmp_path / "run", device="cuda")
+
+
+def test_out_of_memory_says_which_setting_to_lower(tmp_path: Path) -> None:
+    """A real allocation of 2^50 bytes fails on every machine."""
+    data = write_data(tmp_path)
+    with pytest.raises(UserError, match=r"Out of memory: lower train\.batch_size"):
+        run_training(data, tmp_path / "run", decoder=DecoderConfig(hidden_size=2**38))
+
+
+def test_a_vocabulary_that_does_not_fit_the_weights(data: Path, tmp_path: Path) -> None:
+    result = run_training(data, tmp_path / "run", epochs=1)
+    config = json.loads((result.model_dir / "config.json").read_text())
+    Vocabulary({"<pad>": 0, "<unk>": 1, "<start>": 2, "<end>": 3}).save(result.model_dir / "vocabulary.json")
+    config["sha256"]["vocabulary.json"] = sha256_file(result.model_dir / "vocabulary.json")
+    (result.model_dir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"knows \d+ words, the vocabulary has 4"):
+        Describer.load(result.model_dir, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "bound"),
+    [
+        ("epochs", 0, "at least 1"),
+        ("batch_size", 0, "at least 1"),
+        ("decay", 1.5, r"in \(0, 1\]"),
+        ("monitor", "x", "bleu_4"),
+    ],
+)
+def test_a_setting_out_of_bounds_names_field_value_and_bound(field: str, value: Any, bound: str) -> None:
+    with pytest.raises(ValueError, match=rf"train\.{field} is {value!r}: must be .*{bound}"):
+        TrainConfig(**{field: value})
+
+
+def test_pictures_larger_than_trained_on_are_described_too(data: Path, tmp_path: Path) -> None:
+    describer = Describer.load(run_training(data, tmp_path / "run", epochs=1).model_dir, device="cpu")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 80, 80), np.uint8)
+    for description in describer.describe(pictures, SearchConfig(max_words=5)):
+        assert description.attention.shape == (len(description.words), 3, 3)
+        np.testing.assert_allclose(description.attention.sum((1, 2)), 1, rtol=1e-5)
+        assert 0 < description.confidence <= 1
+    assert describer.image.size_px == 32
+
+
+def test_a_store_with_one_picture_less_than_captions_is_refused(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    store = PictureStore(data / "train.h5")
+    rows = [(store.record_ids[row], store.splits[row], store.read([row])[0]) for row in range(13)]
+    write_store(data / "train.h5", rows, info(13))
+    with pytest.raises(UserError, match="of different runs"):
+        run_training(data, tmp_path / "run")
