@@ -21,12 +21,15 @@ COLOUR_MAP = "plasma"  # even in lightness, told apart without red and green
 STRENGTH = 0.85
 
 
-def upsample(attention: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
-    """One map (rows, columns) to (S, S): bicubic, so that the cells do not show, in 0 … 1 of its own peak."""
+def heat(attention: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+    """One map (rows, columns) to (S, S) in 0 … 1: bicubic, so that the cells do not show.
+
+    1 is the map's peak, 0 its lowest place; a map that is all but even stays near 0, for then nothing was looked at.
+    """
     image = Image.fromarray(np.ascontiguousarray(attention, dtype=np.float32))
-    smooth = np.clip(np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC)), 0, None)
-    peak = float(smooth.max())
-    return np.asarray(smooth / peak if peak > 0 else smooth, dtype=np.float32)
+    smooth = np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC))
+    low, mean = float(attention.min()), float(attention.mean())
+    return np.asarray(np.clip((smooth - low) / max(float(smooth.max()) - low, mean, 1e-12), 0, 1), dtype=np.float32)
 
 
 def overlay(picture: NDArray[np.uint8], attention: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -35,9 +38,9 @@ def overlay(picture: NDArray[np.uint8], attention: NDArray[np.float32]) -> NDArr
 
     pixels = picture.transpose(1, 2, 0).astype(np.float32) / 255  # (3, S, S) -> (S, S, 3)
     grey = 0.25 + 0.75 * (pixels @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
-    heat = upsample(attention, picture.shape[-1])
-    colours = colormaps[COLOUR_MAP](0.15 + 0.8 * heat)[..., :3].astype(np.float32)
-    cover = STRENGTH * heat[..., None] ** 0.75
+    warmth = heat(attention, picture.shape[-1])
+    colours = colormaps[COLOUR_MAP](0.15 + 0.8 * warmth)[..., :3].astype(np.float32)
+    cover = STRENGTH * warmth[..., None] ** 0.75
     # The picture's own light and shade stay visible through the colour.
     mixed = grey * (1 - cover) + colours * (0.5 + 0.5 * grey) * cover
     return np.asarray(np.clip(mixed * 255, 0, 255), dtype=np.uint8)

@@ -1,0 +1,172 @@
+"""What people read first, in Markdown: the note of a run, the card of a model, a comparison of two models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from tasks.scoring.bootstrap import Comparison
+from tasks.scoring.report import CONSTANT, SHUFFLED, ScoreReport
+
+SHOWN = 3
+COLUMNS = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "cider_d": "CIDEr-D",
+    "rouge_l": "ROUGE-L",
+    "bertscore_f1": "BERTScore F1",
+    "meteor": "METEOR",
+    "attribute_f1": "attributes F1",
+}
+WRITERS = {
+    CONSTANT: "one sentence for all: the training sentence closest to the others",
+    SHUFFLED: "the model, pictures shuffled",
+    "ceiling": "ceiling: a writer who knows every attribute",
+}
+
+
+def score_table(report: ScoreReport) -> str:
+    """The model's scores with their intervals, and the baselines' beneath them."""
+    columns = {name: title for name, title in COLUMNS.items() if name in report.scores}
+    lines = ["| writer | " + " | ".join(columns.values()) + " |", "|---|" + "---:|" * len(columns)]
+    lines.append("| **the model** | " + " | ".join(f"**{report.scores[name]:.3f}**" for name in columns) + " |")
+    if report.intervals:
+        ranges = [_range(report.intervals.get(name)) for name in columns]
+        lines.append("| 95 % interval | " + " | ".join(ranges) + " |")
+    for writer, scores in report.baselines.items():
+        cells = [f"{scores[name]:.3f}" if name in scores else "–" for name in columns]
+        lines.append(f"| {WRITERS.get(writer, writer)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _range(pair: tuple[float, float] | None) -> str:
+    return f"{pair[0]:.3f}–{pair[1]:.3f}" if pair else "–"
+
+
+def conditions_text(report: ScoreReport) -> str:
+    """What the numbers were measured on, what could not be computed, how the sentences look."""
+    scores = report.scores
+    lines = [f"Measured on the {report.sentence}. Scores are fractions; CIDEr-D is on pycocoevalcap's scale (0 to 10)."]
+    if "bleu_4_teacher_forced" in scores:
+        lines.append(
+            f"Teacher-forced BLEU-4, with the true words fed in, only to compare with older papers: "
+            f"{scores['bleu_4_teacher_forced']:.3f}."
+        )
+    if "bertscore" in report.notes:
+        lines.append(f"BERTScore: {report.notes['bertscore']}.")
+    lines += [f"{COLUMNS.get(name, name)} was not computed: {why}." for name, why in report.not_computed.items()]
+    facts = [f"{scores['mean_words']:.1f} words on average", f"{scores['distinct_words']:.0f} different words"]
+    if "ended" in scores:
+        facts.append(f"{scores['ended']:.1%} ended by themselves")
+    facts.append(f"{scores['in_training']:.1%} also stand in training")
+    facts.append(f"{scores['repeated_ngrams']:.1%} repeat three words")
+    lines.append("Descriptions: " + ", ".join(facts) + ".")
+    if report.constant_sentence:
+        lines.append(f"The one sentence for all is: *{escape(report.constant_sentence)}*.")
+    return "\n\n".join(lines)
+
+
+def examples(predictions: pd.DataFrame) -> str:
+    """Three good and three bad descriptions, of a table sorted with the best first."""
+    lines = []
+    for title, rows in (("Good", predictions.head(SHOWN)), ("Bad", predictions.tail(SHOWN).iloc[::-1])):
+        lines += [f"**{title}**", ""]
+        for _, row in rows.iterrows():
+            written = escape(row["description"]) or "(nothing)"
+            lines += [f"- **{written}**  ", f"  reference: {escape(row['reference'])} (CIDEr-D {row['cider_d']:.2f})"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def run_note(
+    report: ScoreReport, predictions: pd.DataFrame, *, title: str, facts: Mapping[str, Any], links: Mapping[str, str]
+) -> str:
+    """What a run's page shows first.
+
+    Args:
+        report: of the held-out split.
+        predictions: of `tasks.scoring.evaluation.Evaluation`, the best first.
+        title: one line.
+        facts: short facts: dataset, epochs, pictures.
+        links: words -> address (the Prefect run).
+    """
+    lines = [f"## {escape(title)}", ""]
+    lines += [" · ".join(f"{name}: {escape(str(value))}" for name, value in facts.items()), ""] if facts else []
+    lines += [" · ".join(f"[{name}]({address})" for name, address in links.items()), ""] if links else []
+    lines += [score_table(report), "", conditions_text(report), "", examples(predictions)]
+    lines.append(
+        "Charts and pictures by epoch: *Model metrics*. Tables, figures, reports: *Artifacts*. The model: *Models*."
+    )
+    return "\n".join(lines)
+
+
+def model_card(report: ScoreReport, *, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """What the model is, what it was trained on, how good it is and where it is not to be trusted.
+
+    Args:
+        report: of the held-out split.
+        config: `config.json` of the model directory.
+        facts: dataset, training and validation products, epochs; as a list of short lines.
+    """
+    encoder, image = config["encoder"], config["image"]
+    lines = [
+        "# Writes the description of a product from its picture",
+        "",
+        (
+            f"*Show, Attend and Tell* (soft attention): encoder {encoder['name']}, weights {encoder['weights']}; "
+            f"pictures {image['size_px']} × {image['size_px']} px, {image['resize']}."
+        ),
+        "",
+        "## Data",
+        "",
+        *[f"- {name}: {escape(str(value))}" for name, value in facts.items()],
+        (
+            "- Licence: the pictures and texts belong to the catalogue's owner, and so may claims on what was learned "
+            "from them; the code is MIT."
+        ),
+        "",
+        "## Scores",
+        "",
+        score_table(report),
+        "",
+        conditions_text(report),
+        "",
+        "## Limits",
+        "",
+        "- It writes what products like those of its training are said to be, in their language; of others it guesses.",
+        "- It can name a wrong colour, material or cut with full confidence. Have a person read what it writes.",
+        "- Its confidence compares its own descriptions with each other; it is no probability of being right.",
+        "",
+        "## Use",
+        "",
+        (
+            '`mlflow models serve -m models:/ec-descr-gen@champion`, then POST `{"inputs": ["<picture, base64>"], '
+            '"params": {"beam_size": 5, "max_words": 50}}` to `/invocations`.'
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second: str) -> str:
+    """Two models side by side on the same products."""
+    lines = [
+        f"| score | {escape(first)} | {escape(second)} | difference | 95 % interval | second is better |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, found in comparisons.items():
+        lines.append(
+            f"| {COLUMNS.get(name, name)} | {found.first:.3f} | {found.second:.3f} | {found.difference:+.3f} | "
+            f"{found.low:+.3f} … {found.high:+.3f} | {found.confidence:.1%} of resamples |"
+        )
+    count = next((found.products for found in comparisons.values()), 0)
+    return "\n".join([*lines, "", f"Paired bootstrap over the same {count:,} products."])
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    plain = " ".join(text.split())
+    for sign in "\\`*_[]<>|#":
+        plain = plain.replace(sign, "\\" + sign if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
+    return plain
