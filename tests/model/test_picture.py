@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model.picture import FORMATS, RESIZE_RULES, ImageConfig, PictureError, decode, decode_with_size
-from tests.catalogs import catalogs_folder
+from tests.catalogs import real_catalog
 from tests.tasks.faulty_server import encoded, picture, png_bomb, png_header_only
 
 CONFIG = ImageConfig(size_px=64)
@@ -119,13 +119,15 @@ def test_squash_ignores_the_aspect_crop_takes_the_middle_and_pad_adds_white() ->
     assert pad[:, [2, 27], 15].T.tolist() == [[255, 255, 255]] * 2
 
 
-@pytest.mark.parametrize("size", [(1274, 1580), (600, 900), (320, 400), (257, 2000), (4000, 300), (100, 100)])
+@pytest.mark.parametrize(
+    "size", [(1274, 1580), (600, 900), (845, 845), (769, 1537), (320, 400), (257, 2000), (4000, 300), (100, 100)]
+)
 @pytest.mark.parametrize("progressive", [True, False])
 def test_a_jpeg_decoded_at_a_smaller_scale_is_as_good_as_in_full(size: tuple[int, int], progressive: bool) -> None:
-    noise = np.random.default_rng(1).normal(0, 12, (size[1], size[0], 3))
-    image = Image.fromarray(
-        np.clip(np.asarray(picture(5, width=size[0], height=size[1])) + noise, 0, 255).astype(np.uint8)
-    )
+    shading = np.asarray(picture(5, width=size[0], height=size[1]), np.float64)
+    weave = np.random.default_rng(1).normal(0, 8, (size[1], size[0], 3))
+    stripes = 90 * (np.arange(size[0]) * 40 // size[0] % 2)[None, :, None]  # the hardest: an edge every few pixels
+    image = Image.fromarray(np.clip(shading / 2 + weave + stripes, 0, 255).astype(np.uint8))
     data = encoded(image, quality=90, progressive=progressive)
     assert psnr_db(decode(data, ImageConfig(size_px=256)), plainly(data, 256)) >= 38
     assert np.array_equal(decode_with_size(data, ImageConfig(), margin=math.inf).pixels, plainly(data, 256))
@@ -184,8 +186,9 @@ def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> No
 
 
 def test_the_real_apparel_pictures_decode() -> None:
-    paths = sorted((catalogs_folder() / "apparel" / "images").rglob("*.jpg"))[::20]
+    paths = sorted((real_catalog("apparel/catalog.json").parent / "images").rglob("*.jpg"))[::20]
     assert paths
     for path in paths:
         data = path.read_bytes()
-        assert psnr_db(decode(data, ImageConfig()), plainly(data, 256)) >= 38
+        for size_px in (256, 100, 50):  # in full, at a half, at a quarter
+            assert psnr_db(decode(data, ImageConfig(size_px=size_px)), plainly(data, size_px)) >= 38
