@@ -1,0 +1,70 @@
+"""What is wrong with real catalogues, planted in known numbers."""
+
+import io
+import random
+from collections.abc import Mapping
+
+from PIL import Image
+
+from tasks.demo.drawing import jpeg
+
+# Shares of the records; at least one of each in catalogues of 24 records and more.
+SHARES: Mapping[str, float] = {
+    "repeated_description": 0.09,
+    "no_description": 0.015,
+    "no_text": 0.005,
+    "null_url": 0.006,
+    "malformed_url": 0.004,
+    "dead_link": 0.006,
+    "fails_twice": 0.01,
+    "truncated": 0.004,
+    "html_page": 0.003,
+    "cmyk": 0.005,
+    "palette": 0.005,
+    "grey": 0.005,
+    "very_large": 0.001,
+}
+FEWEST_RECORDS = 24
+# Records with these never bring a picture or a text into the dataset.
+LOST = frozenset({"no_text", "null_url", "malformed_url", "dead_link", "truncated", "html_page"})
+MALFORMED_URLS = ("http://", "https:///image.jpg", "ftp://pictures.invalid/image.jpg", "htp:/shop/image.jpg")
+HTML_PAGE = b"""<!doctype html>
+<html><head><title>Back soon</title></head><body><h1>We are tidying our shelves.</h1></body></html>
+"""
+LARGE_PX = (3000, 4000)
+
+
+def planted_counts(records: int) -> dict[str, int]:
+    """How many records of a catalogue get each fault."""
+    if records < FEWEST_RECORDS:
+        return dict.fromkeys(SHARES, 0)
+    return {fault: max(1, round(share * records)) for fault, share in SHARES.items()}
+
+
+def picture_suffix(fault: str) -> str:
+    """The file name's ending: palettes live in PNG files."""
+    return ".png" if fault == "palette" else ".jpg"
+
+
+def picture_file(picture: Image.Image, fault: str, rng: random.Random) -> bytes | None:
+    """The bytes of a picture's file as its fault wants it; None where there is no file at all."""
+    match fault:
+        case "dead_link":
+            return None
+        case "html_page":
+            return HTML_PAGE
+        case "truncated":
+            whole = jpeg(picture)
+            return whole[: round(len(whole) * rng.uniform(0.3, 0.6))]
+        case "cmyk":
+            return jpeg(picture.convert("CMYK"))
+        case "grey":
+            return jpeg(picture.convert("L"))
+        case "palette":
+            buffer = io.BytesIO()
+            picture.quantize(256).save(buffer, "PNG")
+            return buffer.getvalue()
+        case "very_large":
+            return jpeg(picture.resize(LARGE_PX, Image.Resampling.BICUBIC), 80)
+        case _:
+            return jpeg(picture)
