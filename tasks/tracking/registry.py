@@ -2,12 +2,15 @@
 
 import base64
 import importlib.metadata
+import io
 import logging
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 import model as model_package
 from model.errors import RunError, UserError
@@ -76,18 +79,15 @@ def log_and_register(
 
 def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None) -> str:
     import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.models import Model
 
     run = client.get_run(run_id)
     logged = client.create_logged_model(
         run.info.experiment_id, name="describer", source_run_id=run_id, params=dict(run.data.params)
     )
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string)]),
-        params=ParamSchema([ParamSpec("beam_size", DataType.long, 0), ParamSpec("max_words", DataType.long, 0)]),
-    )
+    # The signature, parameters included, is taken from the type hints and this example.
+    picture = Path(example).read_bytes() if example else _blank_picture()
+    parameters = {"beam_size": 0, "max_words": 0}
     with tempfile.TemporaryDirectory() as folder:
         write_text(Path(folder) / "README.md", card)
         Model.log(
@@ -100,11 +100,16 @@ def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, car
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[os.path.dirname(model_package.__file__)],  # noqa: PTH120
             artifacts={"model": str(model_dir), "card": str(Path(folder) / "README.md")},
-            signature=signature,
-            input_example=[base64.b64encode(Path(example).read_bytes()).decode("ascii")] if example else None,
+            input_example=([base64.b64encode(picture).decode("ascii")], parameters),
             pip_requirements=requirements(),
         )
     return str(logged.model_id)
+
+
+def _blank_picture() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(stream, format="PNG")
+    return stream.getvalue()
 
 
 def _decide(client: "MlflowClient", name: str, version: str) -> dict[str, Any]:

@@ -23,10 +23,16 @@ def make_client(config: TrackingConfig, workdir: Path) -> "MlflowClient":
     """A client of the configured store, that gives up an unreachable server within seconds, not minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(config.timeout_s))
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import mlflow
 
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics.system_metrics_monitor"):
+    for name in (
+        "alembic",
+        "mlflow.store.db.utils",
+        "mlflow.system_metrics.system_metrics_monitor",
+        "mlflow.models.signature",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     uri = config.tracking_uri(workdir)
     if uri.startswith("sqlite:///"):

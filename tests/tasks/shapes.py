@@ -55,7 +55,8 @@ def make_dataset(folder: Path, *, train_count: int = 72, held_out: int = 16, see
             colour, shape = list(COLOURS)[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
             record_id = f"{split}-{number:03}"
             text = chance.choice(OPENINGS).format(colour, shape) + f" number {number}" * (split == "train")
-            rows.append({"record_id": record_id, "split": split, "text": text, "attr": [colour, shape]})
+            texts = {"text": text, "references": [text], "tokens": [tokenize(text)], "title": f"{colour} {shape}"}
+            rows.append({"record_id": record_id, "split": split, "attr": [colour, shape], **texts})
             pictures[record_id] = draw(colour, shape, chance)
     table = pd.DataFrame(rows)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +65,6 @@ def make_dataset(folder: Path, *, train_count: int = 72, held_out: int = 16, see
         info = StoreInfo(rows=len(own), size_px=SIZE_PX, resize="squash", fingerprint="shapes", dataset_id="shapes")
         packed = ((one, split, pictures[one]) for one, split in zip(own["record_id"], own["split"], strict=True))
         write_store(folder / name, packed, info)
-    table["references"] = [[text] for text in table["text"]]
-    table["tokens"] = [[tokenize(text)] for text in table["text"]]
-    table["title"] = [" ".join(attr) for attr in table["attr"]]
     table[["record_id", "split", "references", "tokens"]].to_parquet(folder / "captions.parquet")
     table[["record_id", "split", "title", "attr"]].to_parquet(folder / "sample.parquet")
     training = [tokenize(text) for text in table[table["split"] == "train"]["text"]]
