@@ -1,17 +1,16 @@
-"""Where the real catalogues stand that some tests run on: none of them is part of the project."""
+"""Where real catalogues are: the folder that EC_DESCR_GEN_CATALOGS names, else `shared/catalogs` beside the project."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-VARIABLE = "EC_DESCR_GEN_CATALOGS"
+DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "catalogs"
 
 
-def catalogs_folder() -> Path:
-    """The folder of the real catalogues; skips the test where there is none."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "catalogs"
-    folder = Path(os.environ.get(VARIABLE, default))
-    if not folder.is_dir():
-        pytest.skip(f"{VARIABLE} names no folder with the real catalogues")
-    return folder
+def real_catalog(name: str) -> Path:
+    """The file `name` of a real catalogue, such as ``apparel/catalog.json``; skips the test where it is absent."""
+    path = Path(os.environ.get("EC_DESCR_GEN_CATALOGS", DEFAULT_FOLDER)) / name
+    if not path.is_file():
+        pytest.skip(f"{name} is absent: set EC_DESCR_GEN_CATALOGS to the folder of real catalogues")
+    return path

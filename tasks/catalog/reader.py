@@ -163,7 +163,7 @@ class _Columns:
             record = extract(raw)
             if type(record) is Fault:
                 raw_id = raw.get(extract.id) if isinstance(raw, dict) else None
-                shown = "" if raw_id is None else str(raw_id).encode("utf-8", "replace").decode()[:200]
+                shown = "" if raw_id is None else str(raw_id)[:200]
                 self.rejected.append((shown, place, record.reason, record.detail))
             else:
                 kept.append(record)
@@ -196,7 +196,8 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def rejected_table(rows: list[tuple[str, str, str, str]]) -> pa.Table:
     """Rows of (id, place, reason, detail) as a table."""
     columns = list(zip(*rows, strict=True)) or [()] * 4
-    return pa.table([pa.array(column, pa.string()) for column in columns], schema=REJECTED_SCHEMA)
+    encoded = [[text.encode("utf-8", "replace") for text in column] for column in columns]
+    return pa.table([pa.array(column, pa.string()) for column in encoded], schema=REJECTED_SCHEMA)
 
 
 def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], str]:

@@ -16,7 +16,7 @@ from tasks.catalog.source import Batch, Fault, Source
 BATCH_ROWS = 4096
 DELIMITERS = ",;\t|"
 # What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
-_FORMULA = re.compile(r"\s*(?:=|[@+\-]\s*[\w.]+\s*[(|!])")
+_FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]+\|)")
 _NESTED = re.compile(r"\s*[\[{]")
 
 
@@ -60,16 +60,17 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
         UserError: a quote is never closed, or the header has none of the known columns.
     """
     first = source.peek(1 << 16).split(b"\n", 1)[0].decode("utf-8", "replace")
-    delimiter = max(DELIMITERS, key=lambda mark: len(set(next(csv.reader([first], delimiter=mark), [])) & set(known)))
+    delimiter = max(DELIMITERS, key=lambda mark: len(set(_header(first, mark)) & set(known)))
     csv.field_size_limit(max_record_bytes)
     lines = _Lines(source, max_record_bytes)
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = [name.strip() for name in next(rows)]
+    header = _header(first, delimiter)
     if not set(header) & set(known):
         raise UserError(
             f"{source.path} is no JSON array, JSON Lines, Parquet, or CSV whose first line names columns such as "
             "id, image_url, description: name yours with --set catalog.columns.description=COLUMN"
         )
+    next(rows)
     records: list[Any] = []
     places: list[int] = []
     while True:
@@ -99,6 +100,13 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
             records, places = [], []
     if records:
         yield Batch(records, places)
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, Any] | Fault:

@@ -1,0 +1,319 @@
+"""Reading catalogues: four formats, FACAD's shape and the plain one."""
+
+import csv
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from model.errors import UserError
+from tasks.catalog.fingerprint import catalog_fingerprint, dataset_id
+from tasks.catalog.html_text import strip_html
+from tasks.catalog.json_formats import read_json_array
+from tasks.catalog.reader import Catalog, CatalogConfig, read_catalog, write_catalog
+from tasks.catalog.source import Source
+from tests.catalogs import real_catalog
+
+PLAIN: list[dict[str, Any]] = [
+    {
+        "id": f"p{number}",
+        "image_url": f"https://pictures.example/{number}.jpg",
+        "description": f"a plain {word} dress",
+        "title": f"dress {number}",
+        "category": "dress",
+        "attr": ["long", word],
+    }
+    for number, word in enumerate(["red", "green", "синий", 'white, "off"', "two\nlines"])
+]
+
+
+def as_json(records: list[Any], path: Path) -> None:
+    path.write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def as_compact_json(records: list[Any], path: Path) -> None:
+    path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
+
+
+def as_json_lines(records: list[Any], path: Path) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def as_csv(records: list[Any], path: Path, delimiter: str = ",") -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(records[0]), delimiter=delimiter)
+        writer.writeheader()
+        for record in records:
+            writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in record.items()})
+
+
+def as_semicolons(records: list[Any], path: Path) -> None:
+    as_csv(records, path, ";")
+
+
+def as_parquet(records: list[Any], path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(records), path)
+
+
+WRITERS = [as_json, as_compact_json, as_json_lines, as_csv, as_semicolons, as_parquet]
+
+
+def read(path: Path, *, base: str = "", **settings: Any) -> Catalog:
+    return read_catalog(path, CatalogConfig(**settings), image_base_url=base)
+
+
+@pytest.fixture
+def catalog_of(tmp_path: Path) -> Callable[..., Catalog]:
+    def make(records: list[Any], *, base: str = "", **settings: Any) -> Catalog:
+        as_json(records, tmp_path / "catalog.json")
+        return read(tmp_path / "catalog.json", base=base, **settings)
+
+    return make
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_format_gives_the_same_records(
+    write: Callable[[list[Any], Path], None], gzipped: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "catalog.unknown"
+    write(PLAIN, path)
+    if gzipped:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    catalog = read(path)
+    expected = [
+        {
+            "record_id": record["id"],
+            "url": record["image_url"],
+            "references": [record["description"]],
+            "title": record["title"],
+            "category": "dress",
+            "attr": record["attr"],
+            "split": "",
+        }
+        for record in PLAIN
+    ]
+    assert catalog.records.to_pylist() == expected
+    assert (catalog.read, catalog.rejected.num_rows, catalog.given_splits) == (5, 0, False)
+
+
+def test_facads_own_record_is_read_with_the_query_of_its_url_cut() -> None:
+    catalog = read(real_catalog("facad/one-record.json"))
+    assert catalog.records.to_pylist() == [
+        {
+            "record_id": "122349",
+            "url": "https://n.nordstrommedia.com/id/sr3/58d1a13f-b6b6-4e68-b2ff-3a3af47c422e.jpeg",
+            "references": [
+                "subtly futuristic and edgy this liquid metal cuff bracelet is shaped from sculptural rectangular link"
+            ],
+            "title": "chain link jeans cuff bracelet",
+            "category": "bracelet",
+            "attr": ["metal", "cuff", "shaped", "rectangular", "link"],
+            "split": "",
+        }
+    ]
+
+
+def facad(number: int, images: Any, **more: Any) -> dict[str, Any]:
+    return {"id": number, "images": images, "description": f"dress {number}"} | more
+
+
+def test_the_picture_is_the_first_colours_lowest_key_that_has_a_url(catalog_of: Callable[..., Catalog]) -> None:
+    first = {"color": "red", "10": "https://a.b/ten", "2": "https://a.b/two", "0": None, "1": ""}
+    catalog = catalog_of(
+        [facad(1, [first, {"color": "blue", "0": "https://a.b/blue"}]), facad(2, [{"0": None}, first])]
+    )
+    assert catalog.records["url"].to_pylist() == ["https://a.b/two"]
+    assert catalog.rejected.to_pylist() == [{"id": "2", "place": "index 1", "reason": "no picture url", "detail": ""}]
+
+
+def test_ten_thousand_images_in_one_record_are_one_picture(catalog_of: Callable[..., Catalog]) -> None:
+    colors = [{"color": str(n), "0": f"https://a.b/{n}"} for n in range(10_000)]
+    many = {"color": "red"} | {str(n): f"https://a.b/{n}" for n in range(9_999, -1, -1)}
+    catalog = catalog_of([facad(1, colors), facad(2, [many])])
+    assert catalog.records["url"].to_pylist() == ["https://a.b/0", "https://a.b/0"]
+
+
+def test_a_missing_description_falls_back_to_the_second_line_of_detail_info(catalog_of: Callable[..., Catalog]) -> None:
+    images = [{"0": "https://a.b/c"}]
+    details = "DETAILS & CARE\nA liquid-metal cuff.\nImported"
+    catalog = catalog_of(
+        [
+            facad(1, images, description=None, detail_info=details),
+            facad(2, images, description="  ", detail_info="one line"),
+            facad(3, images, description="!?", detail_info="one\n  \nthree"),
+            facad(4, images, description=17),
+        ]
+    )
+    assert catalog.records["references"].to_pylist() == [["A liquid-metal cuff."]]
+    assert catalog.rejected_by_reason == {"no description": 3}
+
+
+def test_several_references_and_given_splits_are_kept(catalog_of: Callable[..., Catalog]) -> None:
+    url = "https://a.b/c"
+    catalog = catalog_of(
+        [
+            {"id": 1, "image_url": url, "descriptions": ["one", " ", "two"], "split": "train"},
+            {"id": 2, "image_url": url, "descriptions": ["one"], "split": "VAL"},
+            {"id": 3, "image_url": url, "description": "three", "split": "test"},
+            {"id": 4, "image_url": url, "description": "four", "split": "holdout"},
+            {"id": 5, "image_url": url, "description": "five"},
+        ]
+    )
+    assert catalog.given_splits
+    assert catalog.records["references"].to_pylist() == [["one", "two"], ["one"], ["three"]]
+    assert catalog.records["split"].to_pylist() == ["train", "validation", "test"]
+    assert catalog.rejected_by_reason == {"unknown split": 1, "no split, where others have one": 1}
+
+
+def test_columns_are_mapped_by_configuration_and_html_is_stripped(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("sku,body_html,Image Src\nA1,<p>Soft <b>cotton</b> &amp; silk</p>,//cdn.example/a.jpg?v=1\n")
+    mapped = {"id": "sku", "description": "body_html", "image_url": "Image Src"}
+    catalog = read(path, columns=mapped)
+    assert catalog.records.select(["record_id", "url", "references"]).to_pylist() == [
+        {"record_id": "A1", "url": "https://cdn.example/a.jpg", "references": ["Soft cotton & silk"]}
+    ]
+    assert read(path, columns=mapped, cut_query=False).records["url"][0].as_py() == "https://cdn.example/a.jpg?v=1"
+    with pytest.raises(ValueError, match=r"catalog.columns is 'colour': must be made of id, images"):
+        CatalogConfig(columns={"colour": "Farbe"})
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("plain text, 5 < 6 & so on", "plain text, 5 < 6 & so on"),
+        ("<p>One</p><p>Two</p>", "One Two"),
+        ("a<br/>b<br>c", "a b c"),
+        ("<ul><li>Soft</li><li>Warm</li></ul>", "Soft Warm"),
+        ("s<b>o</b>ft", "soft"),
+        ("<style>p {color: red}</style>Red<script>alert('<p>')</script>", "Red"),
+        ("caf&eacute; &#8212; &lt;3", "café — <3"),
+        ("<!-- hidden -->shown", "shown"),
+        ("<p>broken <b", "broken <b"),
+        ("<p>&nbsp;wide&nbsp; space </p>", "wide space"),
+    ],
+)
+def test_html_becomes_the_text_that_a_reader_sees(html: str, text: str) -> None:
+    assert strip_html(html) == text
+
+
+def test_ids_are_text_or_whole_numbers_and_sorted_by_value(catalog_of: Callable[..., Catalog]) -> None:
+    records = [
+        {"id": value, "image_url": "https://a.b/c", "description": "x"}
+        for value in [10, "9", "b", "a", 2.0, "007", 2.5, None, True, [1], " ", "2"]
+    ]
+    catalog = catalog_of(records)
+    assert catalog.records["record_id"].to_pylist() == ["2", "007", "9", "10", "a", "b"]
+    assert catalog.rejected_by_reason == {"no id": 5, "duplicate id": 1}
+
+
+def test_which_of_two_records_with_one_id_stays_does_not_depend_on_their_order(
+    catalog_of: Callable[..., Catalog],
+) -> None:
+    twins = [
+        {"id": 1, "image_url": "https://a.b/c", "description": "x", "title": title, "attr": attr}
+        for title in ("s", "t")
+        for attr in (["u"], ["v"])
+    ]
+    forwards, backwards = catalog_of(twins), catalog_of(twins[::-1])
+    assert forwards.records.equals(backwards.records)
+    assert forwards.rejected["place"].to_pylist() == ["index 1", "index 2", "index 3"]
+
+
+def test_products_without_description_can_be_read_instead_of_those_with_one(tmp_path: Path) -> None:
+    as_json([PLAIN[0], PLAIN[1] | {"description": ""}], tmp_path / "c.json")
+    catalog = read_catalog(tmp_path / "c.json", CatalogConfig(), wants_description=False)
+    assert catalog.records["record_id"].to_pylist() == ["p1"]
+    assert catalog.rejected_by_reason == {"has a description": 1}
+
+
+def test_relative_urls_need_a_base_and_do_not_change_with_it(catalog_of: Callable[..., Catalog]) -> None:
+    records = [PLAIN[0], PLAIN[1] | {"image_url": "images/a b.jpg"}]
+    assert catalog_of(records).rejected_by_reason == {"relative url": 1}
+    one, two = catalog_of(records, base="https://x.example/"), catalog_of(records, base="/some/folder")
+    assert one.records["url"].to_pylist() == ["https://pictures.example/0.jpg", "images/a b.jpg"]
+    assert catalog_fingerprint(one.records) == catalog_fingerprint(two.records)
+
+
+@pytest.mark.parametrize("write", [as_json, as_compact_json, as_json_lines, as_csv])
+def test_files_of_many_blocks_are_read_whole_and_in_order(write: Callable[..., None], tmp_path: Path) -> None:
+    records = [PLAIN[0] | {"id": number, "description": f"dress {number} " * 40} for number in range(3000)]
+    write(records, tmp_path / "c")
+    catalog = read(tmp_path / "c")
+    assert catalog.records["record_id"].to_pylist() == [str(number) for number in range(3000)]
+
+
+def test_an_array_that_misleads_the_cutting_of_blocks_is_read_all_the_same(tmp_path: Path) -> None:
+    # Inner objects begin with the same key, and a text holds what looks like the seam of two records.
+    inner = [{"id": number, "note": '"},{"id":"'} for number in range(50)]
+    records = [PLAIN[0] | {"id": number, "variants": inner, "description": 'x},{"id":1'} for number in range(500)]
+    for write in (as_json, as_compact_json):
+        write(records, tmp_path / "c")
+        with Source(tmp_path / "c", 1 << 30) as source:
+            batches = list(read_json_array(source, 1 << 24))
+        assert [record for batch in batches for record in batch.records] == records
+        assert [place for batch in batches for place in batch.places] == list(range(500))
+        assert len(batches) > 1
+
+
+def test_the_fingerprint_knows_every_field_and_no_order(catalog_of: Callable[..., Catalog]) -> None:
+    fingerprint = catalog_fingerprint(catalog_of(PLAIN).records)
+    assert catalog_fingerprint(catalog_of(PLAIN[::-1]).records) == fingerprint
+    changes: list[dict[str, Any]] = [
+        {"id": "p9"},
+        {"image_url": "https://pictures.example/0.jpeg"},
+        {"description": "a plain red dres"},
+        {"title": "Dress 0"},
+        {"category": "shoe"},
+        {"attr": ["longred"]},
+        {"attr": ["long", "red", ""]},
+    ]
+    others = {catalog_fingerprint(catalog_of([PLAIN[0] | change, *PLAIN[1:]]).records) for change in changes}
+    assert len(others - {fingerprint}) == len(changes) - 1  # an empty attribute is none
+    assert catalog_fingerprint(catalog_of(PLAIN[1:]).records) not in others | {fingerprint}
+
+
+def test_the_dataset_id_is_a_matter_of_records_rules_and_schema() -> None:
+    rules = {"sample": {"train": 1, "seed": 2}, "image": {"size_px": 64}}
+    same = {"image": {"size_px": 64}, "sample": {"seed": 2, "train": 1}}
+    assert dataset_id("f", rules) == dataset_id("f", same)
+    assert (
+        len(
+            {
+                dataset_id("f", rules),
+                dataset_id("g", rules),
+                dataset_id("f", {}),
+                dataset_id("f", rules, schema_version=9),
+            }
+        )
+        == 4
+    )
+
+
+def test_the_same_catalogue_gives_the_same_bytes(tmp_path: Path) -> None:
+    as_json([*PLAIN, {"id": 1}], tmp_path / "c.json")
+    contents = []
+    for name in ("one", "two"):
+        files = write_catalog(read(tmp_path / "c.json"), tmp_path / name)
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
+
+
+def test_progress_is_told_as_records_are_read(tmp_path: Path) -> None:
+    as_json(PLAIN, tmp_path / "c.json")
+    seen: list[int] = []
+    read_catalog(tmp_path / "c.json", CatalogConfig(), on_read=seen.append)
+    assert sum(seen) == len(PLAIN)
+
+
+def test_a_field_that_is_missing_everywhere_says_how_to_map_it(tmp_path: Path) -> None:
+    for lost, setting in (("id", "id"), ("image_url", "image_url"), ("description", "description")):
+        as_json([{k: v for k, v in record.items() if k != lost} for record in PLAIN], tmp_path / "c.json")
+        with pytest.raises(UserError, match=f"none of its 5 records can be used.*--set catalog.columns.{setting}="):
+            read(tmp_path / "c.json")
