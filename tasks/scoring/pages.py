@@ -25,6 +25,20 @@ WRITERS = {
     SHUFFLED: "the model, pictures shuffled",
     "ceiling": "ceiling: a writer who knows every attribute",
 }
+SHORT = {CONSTANT: "one sentence for all", SHUFFLED: "pictures shuffled"}
+
+
+def headline(report: ScoreReport) -> str:
+    """The main score with its interval, its conditions and the baselines, in one line."""
+    low_high = report.intervals.get("bleu_4")
+    around = f" ({_range(low_high)})" if low_high else ""
+    others = [f"{SHORT.get(name, name)} {scores['bleu_4']:.3f}" for name, scores in report.baselines.items()]
+    beside = f"; {', '.join(others)}" if others else ""
+    conditions = report.conditions
+    return (
+        f"**BLEU-4 {report.scores['bleu_4']:.3f}**{around} on {report.products:,} {conditions.split} products, "
+        f"free-running, {conditions.decoding}{beside}"
+    )
 
 
 def score_table(report: ScoreReport) -> str:
@@ -92,7 +106,8 @@ def run_note(
         facts: short facts: dataset, epochs, pictures.
         links: words -> address (the Prefect run).
     """
-    lines = [f"## {escape(title)}", ""]
+    # The page folds all but the first lines away, so the result stands there.
+    lines = [f"**{escape(title)}** · {headline(report)}", ""]
     lines += [" · ".join(f"{name}: {escape(str(value))}" for name, value in facts.items()), ""] if facts else []
     lines += [" · ".join(f"[{name}]({address})" for name, address in links.items()), ""] if links else []
     lines += [score_table(report), "", conditions_text(report), "", examples(predictions)]

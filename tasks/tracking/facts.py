@@ -1,5 +1,6 @@
 """What a run's tags say of where it ran: the code, the versions, the device."""
 
+import getpass
 import importlib.metadata
 import os
 import platform
@@ -11,7 +12,15 @@ PACKAGES = ("torch", "torchvision", "prefect", "mlflow", "numpy", "h5py")
 
 def environment_tags() -> dict[str, str]:
     """Git commit and whether files differ from it, Prefect's run, versions, device."""
-    return git_tags(Path(__file__).parent) | prefect_tags() | version_tags() | {"device": device_name()}
+    source = {"mlflow.user": _user(), "mlflow.source.name": "ec-descr-gen", "mlflow.source.type": "LOCAL"}
+    return source | git_tags(Path(__file__).parent) | prefect_tags() | version_tags() | {"device": device_name()}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return str(os.getuid())
 
 
 def git_tags(folder: Path) -> dict[str, str]:

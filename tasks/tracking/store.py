@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RUN_FOLDER_TAG = "ec-descr-gen.run"
 MAX_PARAM_CHARS = 6000
+# Without it the run page offers what belongs to language models first.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def make_client(config: TrackingConfig, workdir: Path) -> "MlflowClient":
@@ -88,7 +90,7 @@ class Store:
         if experiment is None:
             location = artifact_location(self.config.tracking_uri(self.workdir), self.workdir)
             try:
-                experiment_id = self.client.create_experiment(name, artifact_location=location)
+                experiment_id = self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
             except MlflowException:  # another run was first
                 experiment = self.client.get_experiment_by_name(name)
                 if experiment is None:
