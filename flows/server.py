@@ -65,7 +65,7 @@ def answers(api_url: str, timeout_s: float = 2.0) -> bool:
 
 
 class PrefectServer:
-    """The server that a command uses: the one of `ec-descr-gen up` if it runs, else one of its own.
+    """The server that a command uses: the one of `ec-descr-gen up` if it runs, that of PREFECT_API_URL, or its own.
 
     Starting takes seconds (the first time, while the database is made, up to half a minute), so `start` returns
     at once and `wait` waits; what can be done meanwhile is done meanwhile.
@@ -82,23 +82,22 @@ class PrefectServer:
         Prefect sends its last logs and events as the interpreter ends. Handlers run in the reverse order of their
         registration, and this one is registered before Prefect is imported, so the server goes last.
         """
-        assert "prefect" not in sys.modules, "the server's environment must be set before Prefect is imported"
-        atexit.register(self.stop)
         os.environ.update(prefect_environment(self.workdir))
-        self.api_url = running_server(self.workdir)
+        self.api_url = running_server(self.workdir) or os.environ.get("PREFECT_API_URL", "")
         if not self.api_url:
+            assert "prefect" not in sys.modules, "the server's address must be known before Prefect is imported"
+            atexit.register(self.stop)
             port = free_port()
             self.api_url = f"http://{LOOPBACK}:{port}/api"
             folder = self.workdir / "prefect"
             folder.mkdir(parents=True, exist_ok=True)
-            environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
             with (folder / "server.log").open("ab") as log:
                 self.process = subprocess.Popen(  # noqa: S603
                     [sys.executable, "-m", "flows.server", str(port)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
-                    env={**environment, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
+                    env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
                     start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
                 )
         os.environ["PREFECT_API_URL"] = self.api_url
@@ -113,7 +112,9 @@ class PrefectServer:
         end = time.monotonic() + START_TIMEOUT_S
         while not answers(self.api_url):
             if (self.process is not None and self.process.poll() is not None) or time.monotonic() > end:
-                raise RunError(f"Prefect's server did not start: see {self.workdir / 'prefect' / 'server.log'}")
+                log = self.workdir / "prefect" / "server.log"
+                what = f"did not start: see {log}" if self.process else f"does not answer at {self.api_url}: start it"
+                raise RunError(f"Prefect's server {what}")
             time.sleep(0.1)
 
     def stop(self) -> None:

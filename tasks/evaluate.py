@@ -1,27 +1,24 @@
 """Step 8: describe the held-out pictures once, after the best epoch is chosen, and score the descriptions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow.parquet as pq
 from prefect import task
 
-from model.describer import Describer
-from model.files import atomic_path, write_json
+from model.errors import UserError
+from model.files import atomic_path, read_json, write_json
 from model.search import SearchConfig
-from model.store import PictureStore
+from model.text import tokenize
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import progress
 from tasks.read import Dataset
-from tasks.scoring.baselines import constant_sentence
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.report import Conditions, score
+from tasks.scoring.evaluation import evaluate_model
+from tasks.scoring.products import Products, read_products
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
-from tasks.vocabulary import CAPTIONS_FILE
 
-BATCH = 32
 PREDICTIONS_FILE, REPORT_FILE = "predictions.parquet", "scores.json"
 
 
@@ -35,59 +32,45 @@ def evaluate(
     """
     facts = read_manifest(run_dir, "evaluate")
     if facts is None:
-        captions = pq.read_table(dataset.folder / CAPTIONS_FILE).to_pandas()
-        split = "test" if (captions["split"] == "test").any() else "validation"
-        held_out = captions[captions["split"] == split]
-        predictions = describe_split(dataset, model_dir, split, search)
-        assert predictions["record_id"].tolist() == held_out["record_id"].tolist(), "rows and captions differ"
-        predictions["references"] = held_out["references"].tolist()
-        training = [list(words) for texts in captions[captions["split"] == "train"]["tokens"] for words in texts]
-        report = score(
-            [[list(words) for words in texts] for texts in held_out["tokens"]],
-            predictions["words"].tolist(),
-            config,
-            Conditions(data=catalog, split=split, decoding=search_in_words(search)),
-            training={" ".join(words) for words in training},
-            constant=constant_sentence(training, seed=config.seed),
-            ended=predictions["ended"].tolist(),
-        ).report
+        products = read_products(dataset.folder, data=catalog)
+        with progress(f"Describing the {products.split} split", len(products.table), unit="pictures") as bar:
+            found = evaluate_model(
+                model_dir,
+                products,
+                search=search,
+                config=config,
+                others=other_writers(config.writers, products),
+                on_progress=lambda done, _: bar.advance(done - bar.done),
+            )
         files = [run_dir / PREDICTIONS_FILE, run_dir / REPORT_FILE]
         with atomic_path(files[0]) as partial:
-            predictions.to_parquet(partial)
-        write_json(files[1], report.to_json())
-        facts = report.to_json()
+            found.predictions.to_parquet(partial)
+        facts = found.report.to_json()
+        write_json(files[1], facts)
         write_manifest(run_dir, "evaluate", files=files, facts=facts)
         tracked = TrackedRun(run_dir)
-        tracked.log_metrics({f"{split}/{name}": value for name, value in report.scores.items()})
+        tracked.log_metrics({f"{products.split}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
+        tracked.log_table(files[0], "predictions.json")
     return facts
 
 
-def describe_split(dataset: Dataset, model_dir: Path, split: str, search: SearchConfig) -> pd.DataFrame:
-    """Describe every picture of a split, free-running: record_id, split, description, words, confidence, ended."""
-    store = PictureStore(dataset.folder / ("test.h5" if split == "test" else "train.h5"))
-    rows = [row for row, name in enumerate(store.splits) if name == split]
-    describer = Describer.load(model_dir)
-    found = []
-    with progress(f"Describing the {split} split", len(rows), unit="pictures") as bar:
-        for start in range(0, len(rows), BATCH):
-            some = rows[start : start + BATCH]
-            for row, description in zip(some, describer.describe(store.read(some), search), strict=True):
-                found.append(
-                    {
-                        "record_id": store.record_ids[row],
-                        "split": split,
-                        "description": description.text,
-                        "words": description.words,
-                        "log_probability": description.log_probability,
-                        "confidence": description.confidence,
-                        "ended": description.ended,
-                    }
-                )
-            bar.advance(len(some))
-    return pd.DataFrame(found)
+def other_writers(files: dict[str, str], products: Products) -> dict[str, dict[str, Sequence[str]]]:
+    """What other writers said of the same products, in words: name -> record id -> words.
 
-
-def search_in_words(search: SearchConfig) -> str:
-    """'beam 5, at most 50 words'."""
-    return f"{'greedy' if search.beam_size == 1 else f'beam {search.beam_size}'}, at most {search.max_words} words"
+    Raises:
+        UserError: a file cannot be read, or says nothing of a product.
+    """
+    writers: dict[str, dict[str, Sequence[str]]] = {}
+    for name, path in files.items():
+        try:
+            texts = {str(record_id): str(text) for record_id, text in read_json(Path(path)).items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError(f"score.writers.{name} = {path} is no JSON object {{record id: text}}: {error}") from None
+        missing = [record_id for record_id in products.table["record_id"] if record_id not in texts]
+        if missing:
+            raise UserError(
+                f"score.writers.{name} = {path} says nothing of {len(missing)} products, such as {missing[0]}"
+            )
+        writers[name] = {record_id: tokenize(texts[record_id]) for record_id in products.table["record_id"]}
+    return writers

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pyarrow.parquet as pq
 from prefect import task
 
 from model.decoder import DecoderConfig
@@ -14,8 +14,9 @@ from model.search import SearchConfig
 from model.store import PictureStore
 from model.training import EpochReport, TrainConfig
 from model.training import train as train_captioner
-from tasks.figures.attention import draw_attention
 from tasks.figures.curves import draw_curves
+from tasks.figures.epochs import Seen, draw_epoch
+from tasks.figures.training_batch import draw_training_batch
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import changing_progress, console
 from tasks.read import Dataset
@@ -23,7 +24,7 @@ from tasks.step import ONCE
 from tasks.tracking import TrackedRun
 from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
 
-SHOWN_PRODUCTS = 8
+SHOWN_PRODUCTS = 16
 
 
 @task(name="train", **ONCE)
@@ -50,23 +51,37 @@ def train(
     if facts is not None:
         return facts
     tracked = TrackedRun(run_dir)
+    captions, vocabulary = dataset.folder / CAPTIONS_FILE, dataset.folder / VOCABULARY_FILE
+    shown = Shown(dataset, search)
+    batch = run_dir / "figures" / "training_batch"
+    tracked.log_files(draw_training_batch(dataset.folder / "train.h5", captions, vocabulary, config, batch), "figures")
+
+    def on_epoch(report: EpochReport) -> None:
+        log_epoch(tracked, report, config)
+        if report.epoch == 1 or report.epoch % tracked.config.pictures_every_epochs == 0:
+            best = max((run_dir / "training").glob("model-*"))
+            title = f"After epoch {report.epoch}; written by the best model so far, {best.name}"
+            path = shown.draw(best, run_dir / "figures" / f"validation-{report.epoch:04}", title=title)
+            tracked.log_picture(path, key="validation products", step=report.epoch)
+
     with changing_progress("steps") as on_progress, tracked.system_metrics():
         result = train_captioner(
             pictures=dataset.folder / "train.h5",
-            captions=dataset.folder / CAPTIONS_FILE,
-            vocabulary=dataset.folder / VOCABULARY_FILE,
+            captions=captions,
+            vocabulary=vocabulary,
             run=run_dir / "training",
             encoder=encoder,
             decoder=decoder,
             search=search,
             config=config,
             facts={"search": asdict(search), "split_seed": split_seed, "dataset_id": dataset.id},
-            on_epoch=lambda report: log_epoch(tracked, report, config),
+            on_epoch=on_epoch,
             on_progress=on_progress,
         )
-    figures = draw_curves(tracked.history(), run_dir / "figures", best_epoch=result.best_epoch)
-    figures += draw_validation_attention(dataset, result.model_dir, search, run_dir / "figures" / "attention")
-    tracked.log_files(figures, "figures")
+    path = run_dir / "figures" / "validation_products"
+    best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
+    tracked.log_files([best], "figures")
+    tracked.log_files(draw_curves(tracked.history(), run_dir / "figures", best_epoch=result.best_epoch), "figures")
     facts = {
         "model_dir": str(result.model_dir),
         "epochs": result.epochs,
@@ -102,15 +117,22 @@ def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> 
         )
 
 
-def draw_validation_attention(dataset: Dataset, model_dir: Path, search: SearchConfig, folder: Path) -> list[Path]:
-    """Descriptions of the first validation products, with the attention at each word."""
-    store = PictureStore(dataset.folder / "train.h5")
-    rows = [row for row, split in enumerate(store.splits) if split == "validation"][:SHOWN_PRODUCTS]
-    pictures = store.read(rows)  # (B, 3, S, S)
-    drawn: list[Path] = []
-    for row, picture, description in zip(
-        rows, pictures, Describer.load(model_dir).describe(pictures, search), strict=True
-    ):
-        path = folder / f"{store.record_ids[row]}.png"
-        drawn += draw_attention(np.asarray(picture), description.words, description.attention, path)
-    return drawn
+class Shown:
+    """The fixed validation products whose descriptions and attention are drawn as training goes on."""
+
+    def __init__(self, dataset: Dataset, search: SearchConfig) -> None:
+        store = PictureStore(dataset.folder / "train.h5")
+        rows = [row for row, split in enumerate(store.splits) if split == "validation"][:SHOWN_PRODUCTS]
+        captions = pq.read_table(dataset.folder / CAPTIONS_FILE, columns=["references"])["references"]
+        self.references = [captions[row].as_py()[0] for row in rows]
+        self.pictures = store.read(rows)  # (B, 3, S, S)
+        self.search = search
+
+    def draw(self, model_dir: Path, path: Path, *, title: str) -> Path:
+        """Describe them with a model and draw what it wrote, and where it looked at each word."""
+        found = Describer.load(model_dir).describe(self.pictures, self.search)
+        products = [
+            Seen(picture=picture, words=one.words, attention=one.attention, reference=reference)
+            for picture, one, reference in zip(self.pictures, found, self.references, strict=True)
+        ]
+        return draw_epoch(products, path, title=title)

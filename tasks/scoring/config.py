@@ -19,6 +19,7 @@ class ScoreConfig:
     bertscore_idf: bool = setting(False, "weight words by their rarity in the references")
     bertscore_batch_size: int = setting(64, "sentences at a time", unit="sentences")
     meteor: bool = setting(True, "METEOR, where nltk finds WordNet")
+    writers: dict[str, str] = setting({}, "other writers to score beside the model: name to file of {record id: text}")
     intervals: int = setting(1000, "bootstrap samples for the 95 % intervals; 0: none", unit="samples")
     seed: int = setting(0, "of the bootstrap and of the shuffled pictures")
 

@@ -1,0 +1,112 @@
+"""The whole chain through the command line, on 40 drawn products, read back from what it leaves."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mlflow
+import pandas as pd
+import pytest
+
+from model.files import read_json
+from model.vocabulary import Vocabulary
+from tests.command import SMALL, run, run_json
+
+# With this seed the hash puts some of the 40 products into each split.
+CATALOGUE_SEED = "3"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chain")
+
+
+@pytest.fixture(scope="module")
+def catalogue(work: Path) -> Path:
+    run("make-catalog", "--items", "40", "--out", work / "shop", "--seed", CATALOGUE_SEED, "--workdir", work / "space")
+    return work / "shop"
+
+
+@pytest.fixture(scope="module")
+def result(work: Path, catalogue: Path) -> dict[str, Any]:
+    found: dict[str, Any] = run_json(
+        "run",
+        "--catalog",
+        catalogue / "catalog.json",
+        "--image-base-url",
+        catalogue,
+        "--workdir",
+        work / "space",
+        *SMALL,
+    )
+    return found
+
+
+def test_every_record_is_accounted_for(result: dict[str, Any]) -> None:
+    records, pictures = result["records"], result["pictures"]
+    assert records["read"] == 40
+    assert sum(records["sampled"].values()) > 20
+    answers = read_json(Path(result["dataset_dir"]) / "manifests" / "read.json")["facts"]
+    assert answers["read"] == answers["kept"] + records["rejected"]
+    assert records["duplicates"] > 0, "the demo plants repeated descriptions"
+    assert pictures["fetched"] >= sum(records["sampled"].values())
+
+
+def test_the_picture_files_hold_a_real_picture_in_every_row(result: dict[str, Any]) -> None:
+    folder = Path(result["dataset_dir"])
+    sampled = result["records"]["sampled"]
+    with h5py.File(folder / "train.h5") as train, h5py.File(folder / "test.h5") as test:
+        assert train["images"].shape == (sampled["train"] + sampled["validation"], 3, 64, 64)
+        assert test["images"].shape == (sampled["test"], 3, 64, 64)
+        for store in (train, test):
+            assert store["images"].dtype == "uint8"
+            assert (store["images"][()].reshape(len(store["images"]), -1).std(1) > 1).all(), "a blank picture"
+            assert len(set(store["record_id"].asstr()[()])) == len(store["images"])
+            assert {"schema_version", "dataset_id", "fingerprint"} <= set(store.attrs) | {"fingerprint"}
+        assert set(train["split"].asstr()[()]) == {"train", "validation"}
+
+
+def test_the_vocabulary_knows_the_training_captions_alone(result: dict[str, Any]) -> None:
+    folder = Path(result["dataset_dir"])
+    captions = pd.read_parquet(folder / "captions.parquet")
+    words = set(Vocabulary.load(folder / "vocabulary.json").words)
+    train = {word for texts in captions[captions["split"] == "train"]["tokens"] for text in texts for word in text}
+    held_out = {word for texts in captions[captions["split"] == "test"]["tokens"] for text in texts for word in text}
+    assert words - {"<pad>", "<unk>", "<start>", "<end>"} <= train
+    assert held_out - train, "no word stands in the test split alone: this catalogue proves nothing"
+
+
+def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
+    client = mlflow.MlflowClient(result["mlflow"]["tracking_uri"])
+    found = client.get_run(result["mlflow"]["run_id"])
+    assert found.info.status == "FINISHED"
+    assert found.data.params["train.epochs"] == "2"
+    assert found.data.tags["dataset.id"] == result["dataset_id"]
+    assert "prefect.flow_run_id" in found.data.tags
+    losses = client.get_metric_history(found.info.run_id, "train/loss")
+    assert [metric.step for metric in losses] == [1, 2]
+    assert losses[1].value < losses[0].value
+    assert found.data.metrics["test/bleu_4"] == pytest.approx(result["scores"]["test"]["bleu_4"])
+    figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
+    assert {"loss.png", "bleu.png"} <= figures
+
+
+def test_the_registered_model_describes_a_picture(result: dict[str, Any], work: Path, catalogue: Path) -> None:
+    assert result["model_uri"].startswith("models:/ec-descr-gen/")
+    picture = next((catalogue / "images").rglob("*-0.jpg"))
+    by_folder = run_json("describe", picture, "--model", result["model_dir"], "--workdir", work / "space")
+    by_registry = run_json("describe", picture, "--workdir", work / "space", "--attention", work / "attention.png")
+    assert by_folder == by_registry
+    assert (work / "attention.png").stat().st_size > 5_000
+
+
+def test_a_second_working_directory_gets_the_same_bytes_and_tells_its_progress_on_stderr(
+    result: dict[str, Any], work: Path, catalogue: Path
+) -> None:
+    done = run("prepare", "--catalog", catalogue / "catalog.json", "--image-base-url", catalogue,
+               "--workdir", work / "elsewhere", "--json", *SMALL)  # fmt: skip
+    assert json.loads(done.stdout)["dataset_digest"] == result["dataset_digest"]
+    assert re.search(r"Fetching pictures: \d+ of \d+ pictures", done.stderr)
+    assert "Traceback" not in done.stderr

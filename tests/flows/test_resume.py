@@ -1,0 +1,87 @@
+"""Killed with SIGKILL in the middle of the download and of the training, a run goes on and ends with the same bytes."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from model.files import read_json
+from tasks.demo.server import serve_images
+from tests.command import SMALL, run, run_json, run_until
+
+SLOWLY = ["--set", "fetch.chunk_rows=4", "--set", "fetch.concurrency=1", "--set", "train.epochs=3"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    run("make-catalog", "--items", "40", "--out", folder / "shop", "--seed", "3")
+    return folder / "shop"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    found: dict[str, Any] = run_json(*request(shop, str(shop), tmp_path_factory.mktemp("undisturbed")))
+    return found
+
+
+def request(shop: Path, base: str, workdir: Path) -> list[str | Path]:
+    catalog = shop / "catalog.json"
+    return ["run", "--catalog", catalog, "--image-base-url", base, "--workdir", workdir, *SMALL, *SLOWLY]
+
+
+def weights(result: dict[str, Any]) -> str:
+    return hashlib.sha256((Path(result["model_dir"]) / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def files(folder: Path, pattern: str) -> Callable[[], list[Path]]:
+    return lambda: list(folder.glob(pattern))
+
+
+def test_a_run_killed_in_the_download_and_in_the_training_ends_as_an_undisturbed_one(
+    shop: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    chunks = files(tmp_path, "datasets/*/chunks/*.parquet")
+    checkpoints = files(tmp_path, "runs/*/training/checkpoint-*")
+    with serve_images(shop) as base:
+        run_until(lambda: len(chunks()) >= 2, *request(shop, base, tmp_path))
+        [record] = run_json("runs", "--workdir", tmp_path)
+        assert (record["state"], record["stage"]) == ("killed", "fetch")
+        there = {path: path.stat().st_mtime_ns for path in chunks()}
+        assert there, "nothing was fetched before the kill"
+        assert not files(tmp_path, "datasets/*/train.h5")()
+
+        run_until(lambda: bool(checkpoints()), "resume", "--workdir", tmp_path)
+        [again] = run_json("runs", "--workdir", tmp_path)
+        assert (again["run"], again["state"], again["stage"]) == (record["run"], "killed", "train")
+
+        result = run_json("resume", record["run"], "--workdir", tmp_path)
+
+    assert result["dataset_digest"] == undisturbed["dataset_digest"]
+    assert weights(result) == weights(undisturbed)
+    assert result["scores"] == undisturbed["scores"]
+    client = mlflow.MlflowClient(result["mlflow"]["tracking_uri"])
+    [one] = client.search_runs([client.get_run(result["mlflow"]["run_id"]).info.experiment_id])
+    assert one.info.status == "FINISHED"
+    assert [metric.step for metric in client.get_metric_history(one.info.run_id, "train/loss")] == [1, 2, 3]
+    assert [found["state"] for found in run_json("runs", "--workdir", tmp_path)] == ["completed"]
+
+
+def test_the_same_command_again_continues_what_failed_and_asks_only_for_what_is_missing(
+    shop: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    with serve_images(shop) as base:
+        pass  # the address of a server that is gone
+    failed = run(*request(shop, base, tmp_path), "--set", "fetch.attempts=1", code=1)
+    assert "Traceback" not in failed.stderr
+    assert base.rstrip("/").split(":")[-1] in failed.stderr or "could not be reached" in failed.stderr
+    port = int(base.rstrip("/").split(":")[-1])
+    with serve_images(shop, port):
+        result = run_json(*request(shop, base, tmp_path), "--set", "fetch.attempts=1")
+    assert result["dataset_digest"] == undisturbed["dataset_digest"]
+    assert len(run_json("runs", "--workdir", tmp_path)) == 1, "the failed run was not continued"
+    manifest = read_json(Path(result["dataset_dir"]) / "manifests" / "pack.json")
+    assert manifest["facts"]["fetched"] > 0
