@@ -2,6 +2,7 @@
 
 import math
 import random
+from itertools import pairwise
 
 from tasks.demo.products import RGB, Product
 from tasks.demo.studio import Canvas, Polygon, ellipse, mirrored, path, tone
@@ -60,7 +61,7 @@ def _bag_handle(canvas: Canvas, kind: str, top: float, metal: RGB) -> None:
             canvas.dot((x, top + 0.02), 0.05, metal)
     else:
         curve = path((-0.56, top + 0.02), (-0.46, -1.1, 0.0, -1.14), (0.46, -1.1, 0.56, top + 0.02))
-        for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(curve):
             for share in (0.25, 0.75):
                 canvas.dot((x0 + (x1 - x0) * share, y0 + (y1 - y0) * share), 0.042, metal)
 

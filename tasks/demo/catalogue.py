@@ -33,7 +33,7 @@ THUMBNAIL_QUERY = "?crop=pad&pad_color=FFF&format=jpeg&w=60&h=90"
 FIRST_ID = 100_000
 SECOND_VIEW_SHARE, OTHER_COLOUR_SHARE = 0.1, 0.1
 _PICTURES_A_JOB = 32
-_STOP_WORDS = frozenset(["a", "an", "the", "of", "with", "at", "to", "that", "and", "in", "on", "all", "well", "above", "below", "around", "one", "two", "three", "no"])
+_STOP_WORDS = frozenset(tokenize("a an the of with at to that and in on all well above below around one two three no"))
 
 
 @dataclass(frozen=True, kw_only=True)

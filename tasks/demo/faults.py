@@ -32,6 +32,7 @@ HTML_PAGE = b"""<!doctype html>
 <html><head><title>Back soon</title></head><body><h1>We are tidying our shelves.</h1></body></html>
 """
 LARGE_PX = (3000, 4000)
+PICTURE_MODES = {"cmyk": "CMYK", "grey": "L"}
 
 
 def planted_counts(records: int) -> dict[str, int]:
@@ -48,23 +49,17 @@ def picture_suffix(fault: str) -> str:
 
 def picture_file(picture: Image.Image, fault: str, rng: random.Random) -> bytes | None:
     """The bytes of a picture's file as its fault wants it; None where there is no file at all."""
-    match fault:
-        case "dead_link":
-            return None
-        case "html_page":
-            return HTML_PAGE
-        case "truncated":
-            whole = jpeg(picture)
-            return whole[: round(len(whole) * rng.uniform(0.3, 0.6))]
-        case "cmyk":
-            return jpeg(picture.convert("CMYK"))
-        case "grey":
-            return jpeg(picture.convert("L"))
-        case "palette":
-            buffer = io.BytesIO()
-            picture.quantize(256).save(buffer, "PNG")
-            return buffer.getvalue()
-        case "very_large":
-            return jpeg(picture.resize(LARGE_PX, Image.Resampling.BICUBIC), 80)
-        case _:
-            return jpeg(picture)
+    if fault == "dead_link":
+        return None
+    if fault == "html_page":
+        return HTML_PAGE
+    if fault == "palette":
+        buffer = io.BytesIO()
+        picture.quantize(256).save(buffer, "PNG")
+        return buffer.getvalue()
+    if fault in PICTURE_MODES:
+        picture = picture.convert(PICTURE_MODES[fault])
+    elif fault == "very_large":
+        picture = picture.resize(LARGE_PX, Image.Resampling.BICUBIC)
+    content = jpeg(picture)
+    return content[: round(len(content) * rng.uniform(0.3, 0.6))] if fault == "truncated" else content

@@ -199,9 +199,9 @@ def shirt(canvas: Canvas, product: Product, rng: random.Random) -> None:
             canvas.fabric(side, 1.06)
             canvas.seam(side, 0.02, 0.7)
     _buttons(canvas, 0.0, -0.58, 0.86, 6, 0.04)
-    sides = {"none": (), "one": (1,), "two": (1, -1)}[look["pocket"]]
-    for side in sides:
-        x = 0.27 * side
+    pockets: dict[str, tuple[int, ...]] = {"none": (), "one": (1,), "two": (1, -1)}
+    for turn in pockets[look["pocket"]]:
+        x = 0.27 * turn
         pocket = [(x - 0.14, -0.36), (x + 0.14, -0.36), (x + 0.14, -0.08), (x, -0.01), (x - 0.14, -0.08)]
         canvas.plain(pocket, tone(canvas.main, 0.9 if sum(canvas.main) > 240 else 1.12))
         canvas.seam([*pocket, pocket[0]], 0.026, 0.62)

@@ -35,39 +35,54 @@ def _grid(pitch: float, rng: random.Random) -> list[Point]:
     return [(x + (pitch / 2 if row % 2 else 0), y) for row, y in enumerate(rows) for x in _positions(pitch, x0)]
 
 
+def _striped(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
+    pitch, upright = rng.uniform(0.19, 0.27), rng.random() < 0.35
+    for at in _positions(pitch, rng.random()):
+        _band(draw, canvas, at, pitch * 0.34, canvas.second, upright=upright)
+
+
+def _checked(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
+    pitch = rng.uniform(0.26, 0.36)
+    columns, rows = _positions(pitch, rng.random()), _positions(pitch, rng.random())
+    width, mixed = pitch * 0.36, _mix(canvas.main, canvas.second)
+    for at in columns:
+        _band(draw, canvas, at, width, mixed, upright=True)
+    for at in rows:
+        _band(draw, canvas, at, width, mixed, upright=False)
+    for x in columns:
+        for y in rows:
+            square = [(x, y), (x + width, y), (x + width, y + width), (x, y + width)]
+            draw.polygon(canvas.pose.place(square), fill=canvas.second)
+
+
+def _dotted(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
+    radius = rng.uniform(0.05, 0.066)
+    for centre in _grid(radius * 3.9, rng):
+        draw.polygon(canvas.pose.place(ellipse(centre, radius, radius, 12)), fill=canvas.second)
+
+
+def _floral(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
+    petal, heart = rng.uniform(0.052, 0.066), tone(canvas.second, 0.62)
+    for column, row in _grid(petal * 6.2, rng):
+        x, y = column + rng.uniform(-0.05, 0.05), row + rng.uniform(-0.05, 0.05)
+        turn = rng.uniform(0, math.tau)
+        for i in range(5):
+            angle = turn + i * math.tau / 5
+            centre = (x + petal * 1.15 * math.cos(angle), y + petal * 1.15 * math.sin(angle))
+            draw.polygon(canvas.pose.place(ellipse(centre, petal, petal, 9)), fill=canvas.second)
+        draw.polygon(canvas.pose.place(ellipse((x, y), petal * 0.6, petal * 0.6, 8)), fill=heart)
+
+
+WEAVES = {"striped": _striped, "checked": _checked, "dotted": _dotted, "floral": _floral}
+
+
 def weave(canvas: Canvas, kind: str, pattern: str, rng: random.Random) -> None:
-    """Paint the canvas's cloth."""
-    draw, main, second, place = ImageDraw.Draw(canvas.cloth), canvas.main, canvas.second, canvas.pose.place
-    if pattern == "striped":
-        pitch, upright = rng.uniform(0.19, 0.27), rng.random() < 0.35
-        for at in _positions(pitch, rng.random()):
-            _band(draw, canvas, at, pitch * 0.34, second, upright=upright)
-    elif pattern == "checked":
-        pitch = rng.uniform(0.26, 0.36)
-        columns, rows = _positions(pitch, rng.random()), _positions(pitch, rng.random())
-        width = pitch * 0.36
-        for at in columns:
-            _band(draw, canvas, at, width, _mix(main, second), upright=True)
-        for at in rows:
-            _band(draw, canvas, at, width, _mix(main, second), upright=False)
-        for x in columns:
-            for y in rows:
-                draw.polygon(place([(x, y), (x + width, y), (x + width, y + width), (x, y + width)]), fill=second)
-    elif pattern == "dotted":
-        radius = rng.uniform(0.05, 0.066)
-        for centre in _grid(radius * 3.9, rng):
-            draw.polygon(place(ellipse(centre, radius, radius, 12)), fill=second)
-    elif pattern == "floral":
-        petal = rng.uniform(0.052, 0.066)
-        leaf = tone(second, 0.62)
-        for x, y in _grid(petal * 6.2, rng):
-            x, y = x + rng.uniform(-0.05, 0.05), y + rng.uniform(-0.05, 0.05)
-            turn = rng.uniform(0, math.tau)
-            for i in range(5):
-                angle = turn + i * math.tau / 5
-                centre = (x + petal * 1.15 * math.cos(angle), y + petal * 1.15 * math.sin(angle))
-                draw.polygon(place(ellipse(centre, petal, petal, 9)), fill=second)
-            draw.polygon(place(ellipse((x, y), petal * 0.6, petal * 0.6, 8)), fill=leaf)
-    elif pattern == "block":
+    """Paint the canvas's cloth for a type of product and a pattern."""
+    draw = ImageDraw.Draw(canvas.cloth)
+    if pattern == "block":
         at = BLOCK_FROM[kind] + rng.uniform(-0.04, 0.06)
-        draw.polygon(place([(-REACH, at), (REACH, at), (REACH, REACH), (-REACH, REACH)]), fill=second)
+        draw.polygon(
+            canvas.pose.place([(-REACH, at), (REACH, at), (REACH, REACH), (-REACH, REACH)]), fill=canvas.second
+        )
+    elif pattern != "solid":
+        WEAVES[pattern](canvas, draw, rng)

@@ -1,4 +1,4 @@
-"""Which products a demo catalogue has, which pairs of type and colour only its test split shows, what is planted where."""
+"""Which products a demo catalogue has, which type × colour pairs only its test split shows, what is planted where."""
 
 import random
 from collections.abc import Sequence

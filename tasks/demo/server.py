@@ -43,7 +43,6 @@ def serve_images(folder: Path, port: int = 0) -> Iterator[str]:
     if not folder.is_dir():
         raise UserError(f"no folder of pictures at {folder}; name one, or make one with make-catalog")
     app = make_app(folder)
-    started: asyncio.Future[str] | None = None
     ready = threading.Event()
     outcome: dict[str, Any] = {}
     loop = asyncio.new_event_loop()
@@ -67,7 +66,6 @@ def serve_images(folder: Path, port: int = 0) -> Iterator[str]:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
-    assert started is None
     thread = threading.Thread(target=run, name="image server", daemon=True)
     thread.start()
     ready.wait(_START_TIMEOUT_S)

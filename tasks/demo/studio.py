@@ -204,8 +204,7 @@ def _background(rng: random.Random, product_luminance: float) -> Pixels:
     lit = 1 + rng.uniform(-0.05, 0.05) * x + rng.uniform(-0.06, 0.03) * y - rng.uniform(0.01, 0.07) * (x * x + y * y)
     floor_y = rng.uniform(0.55, 0.8)
     lit -= rng.uniform(0, 0.07) / (1 + np.exp(-(y - floor_y) * rng.uniform(8, 30)))
-    background: Pixels = base * lit[..., None]
-    return background
+    return (base * lit[..., None]).astype(np.float32)
 
 
 def photograph(canvas: Canvas, rng: random.Random) -> Image.Image:
