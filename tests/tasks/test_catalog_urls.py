@@ -1,0 +1,83 @@
+"""Urls: what counts as one, when two are the same, where a relative one leads."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.catalog.urls import is_relative, normalise_url, resolve_url, url_fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://n.example.com/id/sr3/58d1.jpeg",
+        "http://127.0.0.1:8000/a.jpg",
+        "HTTPS://Example.com",
+        "https://пример.рф/платье.jpg",
+        "https://a.b/with space.jpg",
+        "https://[::1]:80/x.png",
+        "images/m/h/mh01.jpg",
+        "/images/a.jpg",
+        "images/my photo.jpg",
+        "картинки/платье.webp",
+        "a",
+    ],
+)
+def test_these_are_urls_of_pictures(url: str) -> None:
+    assert url_fault(url) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://", "has no host"),
+        ("http:///a.jpg", "has no host"),
+        ("https:a.jpg", "has no host"),
+        ("https://user:secret@a.b/c", "has no host"),
+        ("ftp://a.b/c.jpg", "is neither http nor https"),
+        ("file:///etc/passwd", "is neither http nor https"),
+        ("data:image/png;base64,AAAA", "is neither http nor https"),
+        ("javascript:alert(1)", "is neither http nor https"),
+        ("htp://broken", "is neither http nor https"),
+        ("https://a.b/\nc", "holds control characters or backslashes"),
+        ("images\\a.jpg", "holds control characters or backslashes"),
+        ("../../etc/passwd", "leads out of its folder"),
+        ("images/../../a.jpg", "leads out of its folder"),
+        ("not a url", "is no path"),
+    ],
+)
+def test_these_are_not_and_say_why(url: str, fault: str) -> None:
+    assert url_fault(url) == fault
+
+
+def test_query_fragment_and_the_hosts_case_make_no_other_url() -> None:
+    assert normalise_url("HTTP://A.Example/Path/B.jpg?w=60&h=90#top") == "http://a.example/Path/B.jpg"
+    assert normalise_url("https://A.Example") == "https://a.example"
+    assert normalise_url("Images/B.jpg?w=60") == "Images/B.jpg"
+    assert normalise_url("https://a.b/c") != normalise_url("https://a.b/C")
+
+
+@given(st.text("aB:/?#. ", max_size=12).map("https://".__add__) | st.text("aB:/?#.", max_size=12))
+def test_a_normalised_url_is_its_own_normal_form(url: str) -> None:
+    assert normalise_url(normalise_url(url)) == normalise_url(url)
+
+
+def test_relative_urls_lead_below_a_base_url_or_into_a_folder(tmp_path: Path) -> None:
+    assert resolve_url("https://a.b/c", "") == "https://a.b/c"
+    assert resolve_url("images/ö a.jpg", "https://x.example/shop") == "https://x.example/shop/images/%C3%B6%20a.jpg"
+    assert resolve_url("/images/a%20b.jpg", "http://x.example/shop/") == "http://x.example/shop/images/a%20b.jpg"
+    assert resolve_url("images/a b.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a b.jpg"
+    assert resolve_url("/images/a.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a.jpg"
+    assert is_relative("images/a.jpg")
+    assert not is_relative("https://a.b/c")
+
+
+def test_a_url_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("/")
+    for url in ("../a.jpg", "a/../../b.jpg", "out/etc/passwd"):
+        with pytest.raises(ValueError, match="leads out of"):
+            resolve_url(url, str(tmp_path))
+    with pytest.raises(ValueError, match="no --image-base-url"):
+        resolve_url("a.jpg", "")
