@@ -45,7 +45,8 @@ def text_of(record: dict[str, Any]) -> str:
 
 
 def picture_path(made: DemoCatalogue, record: dict[str, Any]) -> Path:
-    return made.folder / record["images"][0]["0"].partition("?")[0]
+    url: str = record["images"][0]["0"]
+    return made.folder / url.partition("?")[0]
 
 
 def digests(folder: Path) -> dict[str, str]:
