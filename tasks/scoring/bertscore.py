@@ -54,24 +54,36 @@ def bertscore(
     if not any(text.strip() for text in hypotheses):
         zeros = np.zeros(len(hypotheses))
         return BertScore(precision=zeros, recall=zeros, f1=zeros, conditions="every description is empty")
+    loaded = _scorer(
+        config.bertscore_model, config.bertscore_layer, config.bertscore_language, config.bertscore_rescale, device
+    )
+    if isinstance(loaded, NotComputed):
+        return loaded
     try:
-        scorer, conditions = _scorer(
-            config.bertscore_model,
-            config.bertscore_layer,
-            config.bertscore_language,
-            config.bertscore_rescale,
-            device,
-        )
-        return _score(scorer, conditions, references, hypotheses, config)
+        return _score(*loaded, references, hypotheses, config)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
-        logger.debug("BERTScore", exc_info=True)
-        return NotComputed(f"{type(error).__name__}: {reason}")
+        return _not_computed(error)
+
+
+def _not_computed(error: Exception) -> NotComputed:
+    """A third party's model, from a hub or a folder: anything may go wrong, and none of it may fail a run."""
+    logger.debug("BERTScore", exc_info=error)
+    reason = (str(error).strip().splitlines() or [""])[0][:200]
+    return NotComputed(f"{type(error).__name__}: {reason}")
 
 
 @lru_cache(maxsize=1)
-def _scorer(model: str, layer: int, language: str, rescale: bool, device: str) -> tuple[Any, str]:
-    """The language model, kept for the next epoch; and the settings in words."""
+def _scorer(model: str, layer: int, language: str, rescale: bool, device: str) -> tuple[Any, str] | NotComputed:
+    """The language model and its settings in words; kept, or its absence, for the next epoch."""
+    if Path(model).is_absolute() and not Path(model).exists():
+        return NotComputed(f"there is no language model at {model}")
+    try:
+        return _load(model, layer, language, rescale, device)
+    except Exception as error:
+        return _not_computed(error)
+
+
+def _load(model: str, layer: int, language: str, rescale: bool, device: str) -> tuple[Any, str]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with _quiet():
         import bert_score
@@ -83,7 +95,6 @@ def _scorer(model: str, layer: int, language: str, rescale: bool, device: str) -
         scorer = bert_score.BERTScorer(model_type=name, num_layers=layer, lang=language, device=device, nthreads=0)
     # Some tokenizers state no bound, and long texts then overflow the model's positions.
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, MAX_TOKENS)
-    scorer._tokenizer.max_len_single_sentence = scorer._tokenizer.model_max_length - 2
     shown = Path(name).name if Path(name).exists() else name
     words = f"{shown}, layer {layer}, language {language}"
     if rescale:

@@ -1,0 +1,148 @@
+"""A trained model on packed products: what is left out, what is reported, what the pages say."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from model.errors import UserError
+from model.report import TrainResult
+from model.search import SearchConfig
+from tasks.scoring.config import ScoreConfig
+from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model
+from tasks.scoring.pages import comparison_note, escape, model_card, run_note
+from tasks.scoring.products import read_products, trained_on
+from tests.tasks.shapes import make_dataset, train_model
+
+SEARCH = SearchConfig(beam_size=2, max_words=12)
+CONFIG = ScoreConfig(bertscore="never", intervals=100)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("shapes") / "dataset")
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path) -> TrainResult:
+    return train_model(dataset, dataset.parent / "run", epochs=24)
+
+
+@pytest.fixture(scope="module")
+def evaluated(dataset: Path, trained: TrainResult) -> Evaluation:
+    return evaluate_model(trained.model_dir, read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
+
+
+def test_validation_scores_are_those_that_training_reported(dataset: Path, trained: TrainResult) -> None:
+    products = read_products(dataset, data="shapes", split="validation")
+    greedy = SearchConfig(beam_size=1, max_words=12)
+    found = evaluate_model(trained.model_dir, products, search=greedy, config=CONFIG).report.scores
+    for name in ("bleu_1", "bleu_4", "cider_d", "bleu_4_teacher_forced"):
+        assert found[name] == pytest.approx(trained.scores[name], abs=1e-6), name
+
+
+def test_the_test_split_is_the_default_then_validation_then_all(dataset: Path, tmp_path: Path) -> None:
+    assert read_products(dataset, data="shapes").split == "test"
+    captions = pd.read_parquet(dataset / "captions.parquet")
+    for gone, expected in ((["test"], "validation"), (["test", "validation"], "all")):
+        captions[~captions["split"].isin(gone)].to_parquet(tmp_path / "captions.parquet")
+        assert read_products(tmp_path, data="shapes").split == expected
+
+
+def test_an_unknown_or_empty_split_is_a_clear_mistake(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no split 'tset': choose train, validation, test or all"):
+        read_products(dataset, data="shapes", split="tset")
+    captions = pd.read_parquet(dataset / "captions.parquet")
+    captions[captions["split"] == "train"].to_parquet(tmp_path / "captions.parquet")
+    with pytest.raises(UserError, match="the test split of shapes has no product; it has: train"):
+        read_products(tmp_path, data="shapes", split="test")
+
+
+def test_products_that_the_model_was_trained_on_are_left_out_and_counted(dataset: Path, trained: TrainResult) -> None:
+    everything = read_products(dataset, data="shapes", split="all")
+    unseen = everything.without(trained_on(trained.model_dir))
+    assert unseen.excluded == 72
+    assert set(unseen.table["split"]) == {"validation", "test"}
+    report = evaluate_model(trained.model_dir, unseen, search=SEARCH, config=CONFIG).report
+    assert report.products == 32
+    assert "72 left out, as the model was trained on them" in report.sentence
+    only_seen = read_products(dataset, data="shapes", split="train").without(trained_on(trained.model_dir))
+    with pytest.raises(UserError, match="nothing to score: the model was trained on all 72 products"):
+        evaluate_model(trained.model_dir, only_seen, search=SEARCH, config=CONFIG)
+
+
+def test_predictions_stand_beside_their_references_the_best_first(evaluated: Evaluation) -> None:
+    table = evaluated.predictions
+    assert len(table) == 16
+    assert table["cider_d"].is_monotonic_decreasing
+    assert table["cider_d"].mean() == pytest.approx(evaluated.report.scores["cider_d"])
+    assert table["record_id"].str.startswith("test-").all()
+    assert all(" ".join(words) == text for words, text in zip(table["words"], table["description"], strict=True))
+    assert table["confidence"].between(0, 1).all()
+
+
+def test_the_model_sees_so_its_sentences_fit_their_own_pictures_better(evaluated: Evaluation) -> None:
+    report = evaluated.report
+    assert report.scores["cider_d"] > report.baselines["shuffled"]["cider_d"]
+    assert report.scores["attribute_f1"] > report.baselines["shuffled"]["attribute_f1"]
+
+
+def test_others_are_scored_beside_the_model(dataset: Path, trained: TrainResult) -> None:
+    products = read_products(dataset, data="shapes")
+    perfect = {
+        record_id: words[0] for record_id, words in zip(products.table["record_id"], products.references, strict=True)
+    }
+    report = evaluate_model(
+        trained.model_dir, products, search=SEARCH, config=CONFIG, others={"ceiling": perfect}
+    ).report
+    assert report.baselines["ceiling"]["bleu_4"] == pytest.approx(1.0)
+
+
+def test_two_models_are_compared_on_the_same_products(dataset: Path, evaluated: Evaluation, tmp_path: Path) -> None:
+    worse = train_model(dataset, tmp_path / "run", epochs=1, seed=5)
+    other = evaluate_model(worse.model_dir, read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
+    found = compare_models(other, evaluated, CONFIG)
+    assert found["cider_d"].second_is_better
+    assert found["cider_d"].products == 16
+    note = comparison_note(found, first="champion", second="challenger")
+    assert "| CIDEr-D |" in note
+    assert "the same 16 products" in note
+
+
+def test_pictures_of_another_size_are_refused_with_the_setting_to_change(
+    dataset: Path, trained: TrainResult, tmp_path: Path
+) -> None:
+    from model.files import read_json, write_json
+
+    (tmp_path / "model").mkdir()
+    for file in trained.model_dir.iterdir():
+        (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
+    config = read_json(tmp_path / "model" / "config.json")
+    config["image"]["size_px"] = 64
+    write_json(tmp_path / "model" / "config.json", config)
+    with pytest.raises(UserError, match=r"have 32 px, the model was trained on 64 px: .*image\.size_px=64"):
+        evaluate_model(tmp_path / "model", read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
+
+
+def test_the_note_shows_scores_conditions_baselines_and_examples(evaluated: Evaluation) -> None:
+    note = run_note(
+        evaluated.report, evaluated.predictions, title="shapes", facts={"epochs": 8}, links={"x": "http://y"}
+    )
+    first = note.splitlines()[0]
+    assert f"BLEU-4 {evaluated.report.scores['bleu_4']:.3f}" in first
+    assert "16 test products, free-running, beam 2, at most 12 words" in first
+    for words in ("**the model**", "95 % interval", "one sentence for all", "pictures shuffled", "Teacher-forced"):
+        assert words in note
+    assert note.count("reference: ") == 6
+
+
+def test_the_card_names_data_scores_limits_and_licence(evaluated: Evaluation, trained: TrainResult) -> None:
+    from model.directory import read_config
+
+    card = model_card(evaluated.report, config=read_config(trained.model_dir), facts={"dataset": "shapes"})
+    for words in ("resnet18", "- dataset: shapes", "Licence", "## Limits", "free-running", "mlflow models serve"):
+        assert words in card
+
+
+def test_text_from_a_catalogue_is_shown_as_it_is() -> None:
+    assert escape("a *bold* <script>\n| cell") == r"a \*bold\* &lt;script&gt; \| cell"
