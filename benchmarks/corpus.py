@@ -77,7 +77,7 @@ def _silhouette(random: np.random.Generator, width: int, height: int) -> NDArray
             (waist, top * 2.4),
         ]
         pen.polygon([(middle + side * x, y) for x, y in arm], fill=255)
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(1)), np.float32) / 255
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(1)), np.float32) / np.float32(255)
 
 
 def _cloth(random: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from model.errors import RunError
 from model.files import atomic_path
 from model.picture import ImageConfig, PictureError, decode_with_size
+from tasks.catalog.urls import is_relative
 from tasks.pictures.address import Address, address_key, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
 from tasks.pictures.client import Answer
@@ -55,6 +56,7 @@ class _Record:
     record_id: str
     order: int
     address: Address | Failed
+    shown: str  # without user, password and query
 
 
 def fetch_chunk(
@@ -107,10 +109,14 @@ def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Rec
         filters=[("split", "==", chunk.split), ("order", ">=", chunk.start), ("order", "<", chunk.stop)],
     ).sort_by("order")
     assert table["order"].to_pylist() == list(range(chunk.start, chunk.stop)), f"{chunk.name} is not of this sample"
-    return [
-        _Record(record_id=row["record_id"], order=row["order"], address=resolve(row["url"], base_url))
-        for row in table.to_pylist()
-    ]
+    records = []
+    for row in table.to_pylist():
+        address = resolve(row["url"], base_url)
+        # A malformed url is not shown: where its password stands cannot be told.
+        shown = address.shown if not isinstance(address, Failed) else row["url"] if is_relative(row["url"]) else ""
+        record = _Record(record_id=row["record_id"], order=row["order"], address=address, shown=shown.partition("?")[0])
+        records.append(record)
+    return records
 
 
 def _known_outcomes(file: ChunkFile, records: list[_Record], config: FetchConfig) -> list[Outcome]:
@@ -241,12 +247,11 @@ def _settle(
 
 
 def _outcome(file: ChunkFile, record: _Record, *, status: str, http_status: int = 0, size: int = 0) -> Outcome:
-    shown = "" if isinstance(record.address, Failed) else record.address.shown
     return Outcome(
         record_id=record.record_id,
         split=file.chunk.split,
         order=record.order,
-        url=shown,
+        url=record.shown,
         url_key=address_key(record.address),
         status=status,
         http_status=http_status,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.errors import UserError
@@ -59,12 +60,11 @@ class Selection:
 def read_splits(folder: Path) -> dict[str, Split]:
     """The splits of `sample.parquet`, test first and training last."""
     table = pq.read_table(folder / "sample.parquet", columns=["record_id", "split", "order", "in_sample"])
-    frame = table.to_pandas().sort_values(["split", "order"])
     splits = {}
     for name in SPLITS_IN_ORDER:
-        part = frame[frame["split"] == name]
-        assert part["order"].tolist() == list(range(len(part))), f"the order of {name} has gaps"
-        splits[name] = Split(int(part["in_sample"].sum()), part["record_id"].tolist())
+        part = table.filter(pc.field("split") == name).sort_by("order")
+        assert part["order"].to_pylist() == list(range(len(part))), f"the order of {name} has gaps"
+        splits[name] = Split(pc.sum(part["in_sample"]).as_py() or 0, part["record_id"].to_pylist())
     return splits
 
 
