@@ -198,10 +198,15 @@ class Loop:
                 note = f"loss {self.loss_sum / self.step:.3f}, {done / self.seconds:.1f} pictures/s"
                 self.on_progress(f"epoch {self.epoch}", self.step, len(batches), note)
             if save and self.step < len(batches):
+                self._share_loss()
                 self._save()
                 saved = time.perf_counter()
-        (loss_sum,) = distributed.total([self.loss_sum / distributed.processes()], self.device)
-        self._end_epoch(rates, loss_sum / len(batches))
+        self._share_loss()
+        self._end_epoch(rates, self.loss_sum / len(batches))
+
+    def _share_loss(self) -> None:
+        """Every process goes on from the mean of what all have summed: the whole batches' losses."""
+        (self.loss_sum,) = distributed.total([self.loss_sum / distributed.processes()], self.device)
 
     def _due(self, seconds: float) -> bool:
         """Whether a checkpoint inside the epoch is due; the first process decides for all."""
