@@ -88,16 +88,23 @@ class PictureStore:
 
     Raises:
         OSError: there is no such file, or it is no HDF5 file.
-        ValueError: it is an HDF5 file of another layout.
+        ValueError: it is an HDF5 file of another layout, or a damaged one.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._owner = 0  # the process that opened the file
+        try:
+            self._read_description()
+        except (RuntimeError, KeyError) as error:  # what h5py raises on a damaged file
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+    def _read_description(self) -> None:
+        """Read all but the pictures."""
         with h5py.File(self.path, "r") as file:
             if "images" not in file or file.attrs.get("schema_version") != SCHEMA_VERSION:
                 version = file.attrs.get("schema_version")
-                raise ValueError(f"{path} is no picture store of schema {SCHEMA_VERSION} (it says {version})")
+                raise ValueError(f"{self.path} is no picture store of schema {SCHEMA_VERSION} (it says {version})")
             images = file["images"]
             facts = {name: _plain(value) for name, value in file.attrs.items()}
             self.info = StoreInfo(rows=len(images), **facts)

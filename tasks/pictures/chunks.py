@@ -20,7 +20,7 @@ from tasks.pictures.address import Address, address_key, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
 from tasks.pictures.client import Answer
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
-from tasks.pictures.life import hosts_without_life
+from tasks.pictures.life import missing_life
 from tasks.pictures.outcome import Failed, Fetched, Outcome
 from tasks.pictures.reuse import find_reusable
 from tasks.pictures.settings import FetchConfig
@@ -235,12 +235,9 @@ def _settle(
     unsettled = {outcome.order for outcome in outcomes if not outcome.settled}
     addresses = [record.address for record in records if record.order in unsettled]
     with shared_fetcher(config, base_url) as fetcher:
-        silent = hosts_without_life(file, addresses, base_url, fetcher)
+        silent = missing_life(file, addresses, base_url, fetcher)
     if silent:
-        raise RunError(
-            f"{', '.join(silent[:5])} gave pictures before and gives none now: this is an outage. "
-            "Nothing is lost: resume when it is over"
-        )
+        raise RunError(f"{silent}: this looks like an outage. Nothing is lost: check the network, then resume")
     outcomes = [replace(outcome, settled=True) for outcome in outcomes]
     file.write_outcomes(outcomes, config.verdict_key)
     return outcomes

@@ -17,21 +17,17 @@ from tasks.pictures.outcome import Failed, Fetched
 WITNESSES = 3  # pictures that are asked for again, so that one lost since does not speak for its host
 
 
-def hosts_without_life(
-    file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher
-) -> list[str]:
-    """The hosts of these addresses that gave pictures of this dataset before, and give none of them now.
-
-    If no host gave any picture, or a host never did and no other gives one now, "the network" is in the list.
-    """
+def missing_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher) -> str:
+    """What makes it likely that these addresses fail for an outage; empty if nothing does."""
     wanted = {address.host for address in addresses if not isinstance(address, Failed)}
     witnesses = _witnesses(file, base)
     silent = sorted(host for host in wanted & witnesses.keys() if not fetcher.run(_any_comes(witnesses[host], fetcher)))
-    if wanted - witnesses.keys():
-        others = [address for host, some in witnesses.items() if host not in silent for address in some[:1]]
-        if not fetcher.run(_any_comes(others[:WITNESSES], fetcher)):
-            silent.append("the network")
-    return silent
+    if silent:
+        return f"{', '.join(silent[:5])} gave pictures before and gives none now"
+    others = [address for some in witnesses.values() for address in some[:1]][:WITNESSES]
+    if wanted - witnesses.keys() and not fetcher.run(_any_comes(others, fetcher)):
+        return "no host gives a picture now"
+    return ""
 
 
 def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:

@@ -1,0 +1,325 @@
+"""Manners, outages, safety: how the engine treats hosts, and what it lets nobody do."""
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import pyarrow.parquet as pq
+import pytest
+
+from model.errors import RunError, UserError
+from model.picture import ImageConfig
+from tasks.pictures.address import is_public
+from tasks.pictures.chunk_files import existing_chunks, remove_chunks
+from tasks.pictures.chunks import fetch_chunk
+from tasks.pictures.selection import next_chunks
+from tasks.pictures.settings import FetchConfig
+from tests.tasks.faulty_server import FaultyServer, jpeg
+from tests.tasks.pictures_dataset import Dataset
+
+CONFIG = FetchConfig(chunk_rows=20, attempts=2, backoff_s=0.01, breaker_failures=5, breaker_s=0.2)
+NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as running:
+        yield running
+
+
+def numbered(count: int, kind: str = "ok") -> dict[str, list[str]]:
+    return {"train": [f"/{kind}/{number}" for number in range(count)]}
+
+
+def reasons(dataset: Dataset) -> list[str]:
+    return [
+        outcome.reason for file in existing_chunks(dataset.folder, dataset.image) for outcome in file.read_outcomes()[0]
+    ]
+
+
+# Outages.
+
+
+def test_an_outage_stops_the_run_keeps_what_came_and_is_never_baked_into_the_data(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    undisturbed = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(50)).fetch().pack()
+    dataset = Dataset(tmp_path / "b", base=server.base, config=CONFIG).write_sample(numbered(50))
+    first, second, _ = next_chunks(
+        dataset.folder, base_url=server.base, image=dataset.image, config=CONFIG, find_repeats=None
+    )
+    fetch_chunk(dataset.folder, first, base_url=server.base, image=dataset.image, config=CONFIG)
+    server.down = True
+    with pytest.raises(
+        RunError, match=r"20 of 20 pictures \(100%\) .*\(reset 20\), more than fetch\.max_failure_rate = 0\.1"
+    ):
+        fetch_chunk(dataset.folder, second, base_url=server.base, image=dataset.image, config=CONFIG)
+    with pytest.raises(RunError, match="resume"):
+        dataset.fetch()
+    server.down = False
+    server.asked.clear()
+    assert dataset.fetch().pack().digest == undisturbed.digest
+    assert server.asked.total() == 30
+
+
+def test_an_outage_that_begins_with_a_chunk_s_last_pictures_is_not_baked_in_either(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    # 3 of 50 rows is below max_failure_rate; but the host, which gave pictures before, gives none now.
+    urls = {"train": [*numbered(47)["train"], "/503-twice/47", "/503-twice/48", "/503-twice/49"]}
+    dataset = Dataset(tmp_path, base=server.base, config=replace(CONFIG, chunk_rows=50)).write_sample(urls)
+    settings = {"base_url": server.base, "image": dataset.image, "config": dataset.config}
+    (chunk,) = next_chunks(dataset.folder, find_repeats=None, **settings)  # type: ignore[arg-type]
+    assert fetch_chunk(dataset.folder, chunk, **settings).passing == {"http_5xx": 3}  # type: ignore[arg-type]
+    server.down = True
+    with pytest.raises(RunError, match=r"127\.0\.0\.1 gave pictures before and gives none now: this looks like an outage"):
+        dataset.fetch()
+    server.down = False
+    assert dataset.fetch().pack().rows["train"] == 50
+
+
+def test_a_few_urls_of_a_shop_that_has_closed_are_given_up_and_replaced(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": [*numbered(18)["train"], f"{NOBODY}/a.jpg", f"{NOBODY}/b.jpg", "/ok/20", "/ok/21"]}
+    config = replace(CONFIG, allow_private_hosts=True)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls, {"train": 20}).fetch()
+    packed = dataset.pack(exact=True)
+    assert packed.rows["train"] == 20
+    assert packed.failures == {"connect": 2}
+
+
+def test_without_any_proof_of_life_nothing_is_given_up(tmp_path: Path) -> None:
+    urls = {"train": [f"{NOBODY}/{number}.jpg" for number in range(3)]}
+    dataset = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).write_sample(urls)
+    with pytest.raises(RunError, match="no host gives a picture"):
+        dataset.fetch()
+
+
+# Manners.
+
+
+def test_requests_in_flight_to_a_host_are_bounded_across_chunks_that_run_side_by_side(tmp_path: Path) -> None:
+    config = replace(CONFIG, concurrency_per_host=3)
+    with FaultyServer(latency_s=0.02) as server:
+        dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(60))
+        settings = {"base_url": server.base, "image": dataset.image, "config": config}
+        chunks = next_chunks(dataset.folder, find_repeats=None, **settings)  # type: ignore[arg-type]
+        threads = [
+            threading.Thread(target=fetch_chunk, args=(dataset.folder, chunk), kwargs=settings) for chunk in chunks
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(threads) == 3
+        assert server.most_in_flight == 3
+        assert dataset.fetch().pack().rows["train"] == 60
+
+
+def test_retry_after_is_obeyed_by_all_requests_to_the_host(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": ["/429-long/1", *numbered(3)["train"]]}
+    config = replace(CONFIG, concurrency=1, max_failure_rate=1)
+    started = time.monotonic()
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
+    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    assert time.monotonic() - started >= 1
+    assert reasons(dataset) == ["http_429", "", "", ""]
+
+
+def test_a_retry_after_longer_than_the_bound_is_not_waited_for(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, attempts=10, retry_after_max_s=0.1, max_failure_rate=1)
+    Dataset(tmp_path, base=server.base, config=config).write_sample({"train": ["/429-long/1", "/ok/1"]}).fetch()
+    assert server.asked["/429-long/1"] == 2  # once, and once more at the last asking
+
+
+def test_a_dead_host_is_left_alone_after_a_few_failures(tmp_path: Path, server: FaultyServer) -> None:
+    server.down = False
+    urls = {"train": [f"{NOBODY}/{number}.jpg" for number in range(60)]}
+    config = replace(CONFIG, allow_private_hosts=True, chunk_rows=60, concurrency_per_host=2, breaker_s=60)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+    with pytest.raises(RunError, match="circuit_open"):
+        dataset.fetch()
+    assert reasons(dataset).count("circuit_open") > 50
+
+
+def test_the_user_agent_says_who_asks_and_whom_to_reach(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, contact="https://shop.example/crawler")
+    Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(1)).fetch()
+    assert "User-Agent: ec-descr-gen/0.1.0 (+https://shop.example/crawler)\r\n" in server.headers[0]
+    assert "Accept-Encoding: identity\r\n" in server.headers[0]
+
+
+# Safety.
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
+        "100.100.100.200", "168.63.129.16", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1",
+        "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_of_the_public_internet_are_known(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "::ffff:8.8.8.8"])
+def test_addresses_of_the_public_internet_are_known(address: str) -> None:
+    assert is_public(address)
+
+
+def test_by_default_no_request_goes_to_loopback(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {
+        "train": [f"{server.base}/ok/1", f"http://localhost:{server.port}/ok/2", f"http://127.1:{server.port}/ok/3"]
+    }
+    dataset = Dataset(tmp_path, config=CONFIG).write_sample(urls).fetch()
+    assert reasons(dataset)[:2] == ["private_address", "private_address"]
+    assert set(reasons(dataset)) <= {"private_address", "malformed_url"}
+    assert not server.asked
+    # Opened, the same dataset asks again.
+    opened = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).fetch()
+    assert reasons(opened)[:2] == ["", ""]
+
+
+def test_only_the_base_s_own_host_and_port_are_trusted(server: FaultyServer, tmp_path: Path) -> None:
+    with FaultyServer() as other:
+        urls = {"train": ["/ok/1", f"{server.base}/ok/2", f"{other.base}/ok/3", f"http://localhost:{server.port}/ok/4"]}
+        dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls).fetch()
+        assert reasons(dataset) == ["", "", "private_address", "private_address"]
+        assert not other.asked
+
+
+def test_no_credential_of_a_url_reaches_a_file_a_log_or_an_error(
+    server: FaultyServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    host = f"ann:secretpassword@127.0.0.1:{server.port}"
+    urls = {"train": [f"http://{host}/{kind}/1?token=secrettoken" for kind in ("ok", "404", "redirect", "500", "cut")]}
+    urls["train"] += ["http://ann:secretpassword@two words/", "ftp://ann:secretpassword@h/a", "a.jpg?token=secrettoken"]
+    config = replace(CONFIG, allow_private_hosts=True, max_failure_rate=0)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+    with pytest.raises(RunError) as stopped:
+        dataset.fetch()
+    assert "secret" not in str(stopped.value)
+    dataset.config = replace(config, max_failure_rate=1)
+    dataset.fetch().pack()
+    assert "secret" not in str(pq.read_table(tmp_path / "outcomes.parquet").to_pylist())
+    assert "secret" not in caplog.text
+    sent = base64.b64encode(b"ann:secretpassword").decode()
+    assert all(f"Authorization: Basic {sent}" in head for head in server.headers if "/404/1" in head)
+    assert server.asked["/ok/1?token=secrettoken"] >= 1
+
+
+# Folders and reuse.
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop" / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for number in range(4):
+        (folder / "deep" / f"{number}.jpg").write_bytes(jpeg(number))
+    (tmp_path / "shop" / "secret.jpg").write_bytes(jpeg(9))
+    (folder / "link.jpg").symlink_to(tmp_path / "shop" / "secret.jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    return folder
+
+
+def test_a_folder_as_base_gives_the_same_bytes_as_a_server(
+    server: FaultyServer, pictures: Path, tmp_path: Path
+) -> None:
+    by_disk = {"train": [f"deep/{number}.jpg" for number in range(4)]}
+    from_disk = Dataset(tmp_path / "a", base=str(pictures), config=CONFIG).write_sample(by_disk).fetch().pack()
+    from_server = Dataset(tmp_path / "b", base=server.base, config=CONFIG).write_sample(numbered(4)).fetch().pack()
+    assert from_disk.digest == from_server.digest
+
+
+def test_nothing_outside_the_folder_is_read(pictures: Path, tmp_path: Path) -> None:
+    urls = {
+        "train": ["deep/0.jpg", "../secret.jpg", "deep/../../secret.jpg", "link.jpg", "no.jpg", "empty.jpg", "deep"]
+    }
+    dataset = Dataset(tmp_path / "d", base=str(pictures), config=CONFIG).write_sample(urls).fetch()
+    assert reasons(dataset) == [
+        "", "outside_folder", "outside_folder", "outside_folder", "no_such_file", "empty", "no_such_file"
+    ]  # fmt: skip
+
+
+def test_a_base_that_is_no_folder_is_the_user_s_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--image-base-url .*nowhere is neither a URL nor a folder"):
+        Dataset(tmp_path, base=str(tmp_path / "nowhere"), config=CONFIG).write_sample(numbered(1)).fetch()
+
+
+@pytest.mark.parametrize("earlier_is_packed", [True, False])
+def test_a_new_dataset_takes_what_an_earlier_one_has(
+    server: FaultyServer, earlier_is_packed: bool, tmp_path: Path
+) -> None:
+    earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(10)).fetch()
+    first = earlier.pack() if earlier_is_packed else earlier.pack(clean=False)
+    server.asked.clear()
+    again = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[earlier.folder])
+    packed = again.write_sample(numbered(12)).fetch().pack()
+    assert (packed.reused, packed.fetched) == (10, 2)
+    assert sorted(server.asked) == ["/ok/10", "/ok/11"]
+    fresh = Dataset(tmp_path / "c", base=server.base, config=CONFIG).write_sample(numbered(12)).fetch().pack()
+    assert packed.digest == fresh.digest != first.digest
+
+
+def test_another_size_or_another_url_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
+    earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
+    earlier.pack()
+    for name, image in {"size": ImageConfig(size_px=17), "rule": ImageConfig(size_px=16, resize="pad")}.items():
+        other = Dataset(tmp_path / name, base=server.base, config=CONFIG, image=image, earlier=[earlier.folder])
+        assert other.write_sample(numbered(3)).fetch().pack().reused == 0
+    other = Dataset(tmp_path / "url", base=server.base, config=CONFIG, earlier=[earlier.folder])
+    assert other.write_sample(numbered(3, "chunked")).fetch().pack().reused == 0
+
+
+@pytest.mark.parametrize("damage", ["pixels", "structure", "gone"])
+def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage: str, tmp_path: Path) -> None:
+    earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
+    first = earlier.pack()
+    store = earlier.folder / "train.h5"
+    content = bytearray(store.read_bytes())
+    if damage == "pixels":
+        with h5py.File(store, "r+") as file:
+            file["images"][0] = 0
+    elif damage == "structure":
+        store.write_bytes(content[:1000] + bytes(len(content) - 1000))
+    else:
+        store.unlink()
+    again = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[earlier.folder])
+    packed = again.write_sample(numbered(3)).fetch().pack()
+    assert packed.digest == first.digest
+    assert packed.reused == (2 if damage == "pixels" else 0)
+
+
+def test_with_the_right_base_what_failed_under_a_wrong_one_is_asked_again(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": [f"{number}" for number in range(5)]}
+    wrong = Dataset(tmp_path, base=f"{server.base}/404", config=CONFIG).write_sample(urls).fetch()
+    assert reasons(wrong) == ["http_404"] * 5
+    right = Dataset(tmp_path, base=f"{server.base}/ok", config=CONFIG).fetch()
+    assert right.pack().rows["train"] == 5
+
+
+def test_a_changed_picture_in_a_folder_is_not_taken_from_an_earlier_dataset(pictures: Path, tmp_path: Path) -> None:
+    urls = {"train": ["deep/0.jpg", "deep/1.jpg"]}
+    earlier = Dataset(tmp_path / "a", base=str(pictures), config=CONFIG).write_sample(urls).fetch()
+    earlier.pack()
+    (pictures / "deep" / "0.jpg").write_bytes(jpeg(55))
+    again = Dataset(tmp_path / "b", base=str(pictures), config=CONFIG, earlier=[earlier.folder]).write_sample(urls)
+    packed = again.fetch().pack()
+    assert (packed.reused, packed.fetched) == (1, 1)
+
+
+def test_after_removing_the_chunks_everything_is_asked_for_again(server: FaultyServer, tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
+    remove_chunks(tmp_path)
+    dataset.fetch()
+    assert set(server.asked.values()) == {2}

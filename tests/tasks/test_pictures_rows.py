@@ -1,0 +1,195 @@
+"""The rows of a dataset depend on which pictures can be had, and on nothing else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from model.errors import RunError, UserError
+from model.picture import ImageConfig, decode
+from model.store import PictureStore
+from tasks.pictures.chunk_files import existing_chunks
+from tasks.pictures.room import bytes_needed, check_room
+from tasks.pictures.settings import FetchConfig
+from tests.tasks.faulty_server import FaultyServer, jpeg
+from tests.tasks.pictures_dataset import Dataset
+
+CONFIG = FetchConfig(chunk_rows=20, attempts=2, backoff_s=0.01, breaker_failures=5, breaker_s=0.2)
+TARGETS = {"train": 60, "validation": 10, "test": 20}
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as running:
+        yield running
+
+
+def half_dead(factor: int = 3) -> dict[str, list[str]]:
+    """By split, urls of which a seeded half is dead; enough of them for the sample."""
+    random = np.random.default_rng(3)
+    urls = {}
+    for place, (split, target) in enumerate(TARGETS.items()):
+        dead = random.random(factor * target) < 0.5
+        urls[split] = [f"/{'404' if gone else 'ok'}/{place * 1000 + order}" for order, gone in enumerate(dead)]
+    return urls
+
+
+def first_that_can_be_had(urls: Sequence[str], target: int) -> list[int]:
+    """The plain reference for the rows of a split: their orders."""
+    return [order for order, url in enumerate(urls) if "404" not in url][:target]
+
+
+def test_with_half_the_links_dead_the_row_counts_are_exact_and_the_rows_are_the_first_that_can_be_had(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = half_dead()
+    packed = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls, TARGETS).fetch().pack(exact=True)
+    assert packed.rows == TARGETS
+    assert packed.missing == dict.fromkeys(TARGETS, 0)
+    expected = {
+        split: [f"{split}-{order}" for order in first_that_can_be_had(urls[split], TARGETS[split])] for split in TARGETS
+    }
+    train, test = PictureStore(tmp_path / "train.h5"), PictureStore(tmp_path / "test.h5")
+    assert train.record_ids == expected["train"] + expected["validation"]
+    assert train.splits == ["train"] * 60 + ["validation"] * 10
+    assert test.record_ids == expected["test"]
+    image = ImageConfig(size_px=16)
+    for store in (train, test):
+        for row, record_id in enumerate(store.record_ids):
+            split, order = record_id.split("-")
+            number = int(urls[split][int(order)].rpartition("/")[2])
+            assert np.array_equal(store.read([row])[0], decode(jpeg(number), image)), record_id
+    # Reaching ahead into the reserve costs few pictures more than are needed.
+    assert server.asked.total() <= 1.4 * sum(int(record_ids[-1].split("-")[1]) for record_ids in expected.values())
+
+
+@pytest.mark.parametrize(("chunk_rows", "concurrency", "latency_s"), [(7, 1, 0.0), (1000, 64, 0.01), (33, 5, 0.002)])
+def test_the_rows_do_not_depend_on_chunks_or_the_order_of_arrival(
+    chunk_rows: int, concurrency: int, latency_s: float, tmp_path: Path
+) -> None:
+    digests = set()
+    for name, config in {
+        "plain": CONFIG,
+        "other": replace(CONFIG, chunk_rows=chunk_rows, concurrency=concurrency),
+    }.items():
+        with FaultyServer(latency_s=latency_s) as server:
+            dataset = Dataset(tmp_path / name, base=server.base, config=config).write_sample(half_dead(), TARGETS)
+            digests.add(dataset.fetch().pack().digest)
+    assert len(digests) == 1
+
+
+def test_compressed_or_not_the_dataset_is_the_same(server: FaultyServer, tmp_path: Path) -> None:
+    digests = set()
+    for compression in ("none", "lzf", "gzip"):
+        config = replace(CONFIG, compression=compression)
+        dataset = Dataset(tmp_path / compression, base=server.base, config=config)
+        digests.add(dataset.write_sample({"train": ["/ok/1", "/ok/2"]}).fetch().pack().digest)
+    assert len(digests) == 1
+
+
+def test_when_the_reserve_is_used_up_there_are_fewer_rows_and_exact_makes_it_an_error(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = {"train": ["/ok/1", "/404/1", "/ok/2", "/404/2"], "test": ["/ok/3"]}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls, {"train": 3, "test": 1}).fetch()
+    with pytest.raises(UserError, match=r"only 2 of sample\.train = 3 pictures"):
+        dataset.pack(exact=True)
+    packed = dataset.pack()
+    assert (packed.rows["train"], packed.missing["train"]) == (2, 1)
+
+
+def test_a_split_without_any_picture_stops_the_run(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": ["/404/1", "/html/2"], "test": ["/ok/3"]}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls).fetch()
+    with pytest.raises(RunError, match="no picture of the train split can be had, of 2 wanted"):
+        dataset.pack()
+
+
+def test_a_dataset_without_test_rows_has_an_empty_test_store(server: FaultyServer, tmp_path: Path) -> None:
+    Dataset(tmp_path, base=server.base, config=CONFIG).write_sample({"train": ["/ok/1"]}).fetch().pack()
+    assert len(PictureStore(tmp_path / "test.h5")) == 0
+
+
+def training_side(rows: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """Of equal pixels in two splits, the record on the training side goes."""
+    rank = {"test": 0, "validation": 1, "train": 2}
+    kept: dict[str, tuple[str, str]] = {}
+    repeats = {}
+    for record_id, split, digest in sorted(rows, key=lambda row: rank[row[1]]):
+        first_id, first_split = kept.setdefault(digest, (record_id, split))
+        if first_split != split:
+            repeats[record_id] = first_id
+    return repeats
+
+
+def test_a_picture_that_stands_in_two_splits_is_dropped_on_the_training_side_and_replaced(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    # /ok/7 and /chunked/7 are the same pixels under two urls; test's own stands in its reserve.
+    urls = {
+        "train": ["/ok/1", "/chunked/7", "/ok/2", "/chunked/8", "/ok/3"],
+        "validation": ["/wrong-type/7", "/ok/8", "/ok/4"],
+        "test": ["/404/1", "/ok/7"],
+    }
+    targets = {"train": 3, "validation": 2, "test": 1}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG, find_repeats=training_side)
+    packed = dataset.write_sample(urls, targets).fetch().pack(exact=True)
+    assert packed.rows == targets
+    assert packed.repeats == 3
+    train = PictureStore(tmp_path / "train.h5")
+    assert train.record_ids == ["train-0", "train-2", "train-4", "validation-1", "validation-2"]
+    outcomes = {row["record_id"]: row for row in pq.read_table(tmp_path / "outcomes.parquet").to_pylist()}
+    assert {key: row["repeats_id"] for key, row in outcomes.items() if row["repeats_id"]} == {
+        "train-1": "test-1", "validation-0": "test-1", "train-3": "validation-1",
+    }  # fmt: skip
+    assert [(outcomes[key]["store"], outcomes[key]["row"]) for key in ("train-4", "test-1", "train-1")] == [
+        ("train.h5", 2), ("test.h5", 0), ("", -1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["bits", "end", "gone"])
+def test_damaged_pixels_are_never_trusted(server: FaultyServer, damage: str, tmp_path: Path) -> None:
+    urls = {"train": [f"/ok/{number}" for number in range(30)]}
+    undisturbed = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(urls).fetch().pack()
+    dataset = Dataset(tmp_path / "b", base=server.base, config=CONFIG).write_sample(urls).fetch()
+    pixels = next(existing_chunks(dataset.folder, dataset.image)).pixels
+    if damage == "bits":
+        content = bytearray(pixels.read_bytes())
+        content[5 * 3 * 16 * 16 + 1] ^= 1
+        pixels.write_bytes(content)
+        with pytest.raises(RunError, match="is damaged: resume"):
+            dataset.pack()
+    elif damage == "end":
+        pixels.write_bytes(pixels.read_bytes()[:-1])
+    else:
+        pixels.unlink()
+    assert dataset.fetch().pack().digest == undisturbed.digest
+
+
+def test_room_on_the_disk_is_asked_for_before_the_first_request(server: FaultyServer, tmp_path: Path) -> None:
+    small = Dataset(tmp_path, base=server.base).write_sample({"train": ["/ok/1"] * 10})
+    check_room(tmp_path, small.image)
+    image = ImageConfig(size_px=2048)
+    Dataset(tmp_path, base=server.base).write_sample({"train": ["/ok/1"] * 200_000})
+    needed = bytes_needed(tmp_path, image)
+    assert 2 * 200_000 * 3 * 2048**2 <= needed <= 2 * 200_000 * 3 * 2048**2 + 200_000_000
+    with pytest.raises(UserError, match=rf"bytes free, and {needed:,} are needed"):
+        check_room(tmp_path, image)
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"concurrency": 0}, r"fetch\.concurrency is 0: must be at least 1"),
+        ({"max_failure_rate": 1.5}, r"fetch\.max_failure_rate is 1.5: must be in \[0, 1\]"),
+        ({"contact": "a\nHost: b"}, r"fetch\.contact is .*: must be one printable line"),
+        ({"compression": "zip"}, r"fetch\.compression is 'zip'"),
+    ],
+)
+def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FetchConfig(**values)  # type: ignore[arg-type]
