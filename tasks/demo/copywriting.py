@@ -51,12 +51,12 @@ class _Writer:
         head_slots = [pair for pair in slots if pair in phrases.HEADS]
         heads = self.rng.sample(head_slots, min(len(head_slots), self.rng.choice((0, 0, 1, 1, 1, 2))))
         second_in_head = self.rng.random() < 0.45
-        adjectives = [self.pick(phrases.HEADS[pair]) for pair in slots if pair in heads]
+        adjectives = [self.pick(phrases.HEADS[pair]) for pair in heads if pair[0] not in phrases.KINDS]
+        kinds = [self.pick(phrases.HEADS[pair]) for pair in heads if pair[0] in phrases.KINDS]
         if self.rng.random() < 0.4:
             adjectives.insert(0, self.pick(phrases.OPINIONS))
         pattern = self.pattern_head(second=second_in_head)
-        # The kind goes next to its noun: a knee-length striped navy pencil skirt.
-        name = " ".join([*adjectives[:1], pattern, *adjectives[1:], noun])
+        name = " ".join([*adjectives[:1], pattern, *adjectives[1:], *kinds, noun])
         details = [self.pick(ways) for pair in slots if pair not in heads and (ways := self.noun_phrases(pair))]
         if self.rng.random() < 0.3:
             self.rng.shuffle(details)

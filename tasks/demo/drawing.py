@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image
 
-from tasks.demo import accessories, garments
+from tasks.demo import accessories, bottoms, dresses_and_coats, tops
 from tasks.demo.patterns import weave
 from tasks.demo.products import COLOURS, RGB, Product
 from tasks.demo.studio import Canvas, Pose, photograph
 
 PAINTERS: Mapping[str, Callable[[Canvas, Product, random.Random], None]] = {
-    "dress": garments.dress,
-    "shirt": garments.shirt,
-    "tee": garments.tee,
-    "sweater": garments.sweater,
-    "coat": garments.coat,
-    "skirt": garments.skirt,
-    "trousers": garments.trousers,
-    "shorts": garments.shorts,
+    "dress": dresses_and_coats.dress,
+    "shirt": tops.shirt,
+    "tee": tops.tee,
+    "sweater": tops.sweater,
+    "coat": dresses_and_coats.coat,
+    "skirt": bottoms.skirt,
+    "trousers": bottoms.trousers,
+    "shorts": bottoms.shorts,
     "bag": accessories.bag,
     "boots": accessories.boots,
     "hat": accessories.hat,

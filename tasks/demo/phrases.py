@@ -131,6 +131,9 @@ HEADS: Mapping[tuple[str, str], Ways] = {
     ("ends", "tassels"): ("tasselled",),
 }
 
+# These details name a kind (ankle boots, a tote bag), which goes next to the noun.
+KINDS = frozenset({"shape", "cut", "height"})
+
 # A detail after "with".
 NOUN_PHRASES: Mapping[tuple[str, str], Ways] = {
     ("neckline", "v"): ("a V-neckline", "a deep V-neckline", "a plunging neckline"),
@@ -231,7 +234,7 @@ TAILS: Ways = (
     " for every season",
     " to wear again and again",
     ", made to last",
-    ", and never out of place",
+    ", at home anywhere",
 )
 CLOSERS: Ways = (
     "An easy favourite.",
