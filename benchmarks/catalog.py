@@ -3,11 +3,14 @@
     python benchmarks/catalog.py             126,753 records, 115,594 distinct descriptions (the paper's numbers)
     python benchmarks/catalog.py --tenfold   also ten times as many, and the cost per record against that
 
-Reference: `orjson.loads` of the whole file, bytes already in memory, best of three, in the same run. Each measurement
-has a process of its own; peak memory is the process's, interpreter and libraries included.
+Reference: `orjson.loads` of the whole file, bytes already in memory, Python's garbage collector off (with it on, orjson
+takes several times longer), best of three, in the same run. Ours: the time from the file on disk to all files written,
+with the collector as it comes, best of three. Each measurement has a process of its own, libraries imported before the
+clock starts; peak memory is the process's, interpreter and libraries included.
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import resource
@@ -96,6 +99,7 @@ def parse(path: Path) -> dict[str, float]:
     """The reference: seconds that orjson takes to parse the whole file."""
     data = path.read_bytes()
     seconds = []
+    gc.disable()
     for _ in range(3):
         start = time.perf_counter()
         records = orjson.loads(data)
@@ -106,33 +110,39 @@ def parse(path: Path) -> dict[str, float]:
 
 def stages(path: Path) -> dict[str, float]:
     """Ours: seconds of each stage, files written, near-duplicates left out."""
+    import pandas  # noqa: F401  pyarrow imports it on first use
+
     from tasks.catalog.duplicates import DeduplicateConfig, deduplicate_folder
     from tasks.catalog.fingerprint import catalog_fingerprint
     from tasks.catalog.reader import CatalogConfig, read_catalog, write_catalog
     from tasks.catalog.sampling import SampleConfig, sample_folder
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        moments = [time.perf_counter()]
-        catalog = read_catalog(path, CatalogConfig())
-        fingerprint = catalog_fingerprint(catalog.records)
-        write_catalog(catalog, folder)
-        counts = {"read": catalog.read, "rejected": catalog.rejected.num_rows}
-        del catalog
-        moments.append(time.perf_counter())
-        result = deduplicate_folder(folder, DeduplicateConfig(near_duplicates=False), split_seed=0, given_splits=False)
-        counts |= {"dropped": result.dropped.num_rows, "kept": result.records.num_rows}
-        by_rule = result.dropped_by_rule
-        del result
-        moments.append(time.perf_counter())
-        sample_folder(folder, SampleConfig(), given_splits=False)
-        moments.append(time.perf_counter())
-    assert counts["read"] == counts["rejected"] + counts["dropped"] + counts["kept"], counts
-    assert set(by_rule) == {"description"}, by_rule
-    assert fingerprint
+    rules = DeduplicateConfig(near_duplicates=False)
+    best: dict[str, float] = {}
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            moments = [time.perf_counter()]
+            catalog = read_catalog(path, CatalogConfig())
+            assert catalog_fingerprint(catalog.records)
+            write_catalog(catalog, folder)
+            counts = {"read": catalog.read, "rejected": catalog.rejected.num_rows}
+            del catalog
+            moments.append(time.perf_counter())
+            result = deduplicate_folder(folder, rules, split_seed=0, given_splits=False)
+            counts |= {"dropped": result.dropped.num_rows, "kept": result.records.num_rows}
+            assert set(result.dropped_by_rule) == {"description"}, result.dropped_by_rule
+            del result
+            moments.append(time.perf_counter())
+            sample_folder(folder, SampleConfig(), given_splits=False)
+            moments.append(time.perf_counter())
+        assert counts["read"] == counts["rejected"] + counts["dropped"] + counts["kept"], counts
+        names = ("read_s", "deduplicate_and_split_s", "sample_s")
+        seconds = dict(zip(names, np.diff(moments).tolist(), strict=True)) | {"total_s": moments[-1] - moments[0]}
+        if not best or seconds["total_s"] < best["total_s"]:
+            best = seconds | counts
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    names = ("read_s", "deduplicate_and_split_s", "sample_s")
-    return dict(zip(names, np.diff(moments).tolist(), strict=True)) | counts | {"peak_bytes": peak}
+    return best | {"peak_bytes": peak}
 
 
 def near_duplicates(path: Path) -> dict[str, float]:
@@ -164,7 +174,6 @@ def measure(path: Path, records: int, distinct: int) -> dict[str, float]:
     assert figures["dropped"] == records - distinct, figures
     figures |= reference | in_process(near_duplicates, path)
     figures["file_bytes"] = path.stat().st_size
-    figures["total_s"] = figures["read_s"] + figures["deduplicate_and_split_s"] + figures["sample_s"]
     figures["ratio_to_orjson"] = figures["total_s"] / figures["parse_s"]
     figures["ratio_memory_to_file"] = figures["peak_bytes"] / figures["file_bytes"]
     figures["us_per_record"] = figures["total_s"] / records * 1e6

@@ -23,7 +23,7 @@ def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> 
         examples = [(row["id"], row["split"], row["repeats_id"]) for row in pictures["equal_examples"]]
         if examples:
             parts.append(_table(("equal to another", "split", "the other"), examples))
-    parts += ["## Words in a description", _table(("", ""), _caption_rows(captions))]
+    parts += ["## Length of descriptions", _table(("descriptions", ""), _caption_rows(captions))]
     parts.append("```\n" + "\n".join(_histogram(captions["histogram"])) + "\n```")
     parts.append(f"## Most frequent of {words['distinct']:,} words ({words['more_than_once']:,} occur more than once)")
     parts.append(", ".join(f"{_escaped(word)} {count:,}" for word, count in words["most_frequent"].items()))

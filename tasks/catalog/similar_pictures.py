@@ -36,7 +36,7 @@ def similar_pairs(stores: list[Path]) -> list[SimilarPair]:
     """Pairs across splits, the training side first, closest first.
 
     Args:
-        stores: picture stores; absent ones and empty ones are passed over.
+        stores: picture stores; absent ones, and pictures smaller than the hash, are passed over.
     """
     ids: list[str] = []
     splits: list[str] = []
@@ -46,6 +46,8 @@ def similar_pairs(stores: list[Path]) -> list[SimilarPair]:
         if not path.is_file():
             continue
         store = PictureStore(path)
+        if store.info.size_px < HASH_COLUMNS:
+            continue
         for start in range(0, len(store), PICTURES_AT_ONCE):
             pictures = store.read(slice(start, start + PICTURES_AT_ONCE))
             hashes.append(difference_hash(pictures))
