@@ -62,7 +62,8 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
                 context=split,
                 profile=result["records"]["sampled"],
             )
-        tracked.log_files([dataset.folder / "rejected.parquet", dataset.folder / "dropped.parquet"], "catalogue")
+        reports = ("report.md", "report.json", "rejected.parquet", "dropped.parquet")
+        tracked.log_files([dataset.folder / name for name in reports], "catalogue")
         tracked.log_files([dataset.folder / "outcomes.parquet"], "pictures")
         run.note(stage="train")
         training = train(

@@ -14,6 +14,7 @@ from tasks.fetch import fetch
 from tasks.lock import workdir_lock
 from tasks.pack import pack
 from tasks.read import Dataset, read
+from tasks.report import report
 from tasks.runs import OpenRun, Request, recorded
 from tasks.sample import sample
 from tasks.vocabulary import build_vocabulary
@@ -89,6 +90,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
     )
     run.note(stage="vocabulary")
     words = build_vocabulary(dataset, settings.vocabulary)
+    overview = report(dataset)
     return dataset, {
         "dataset_id": dataset.id,
         "dataset_dir": str(dataset.folder),
@@ -100,6 +102,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
             "duplicates": sum(duplicates["dropped"].values()),
             "duplicates_by_rule": duplicates["dropped"],
             "sampled": pictures["rows"],
+            "shared_by_splits": {what: sum(pairs.values()) for what, pairs in overview["overlap"].items()},
         },
         "pictures": {
             "fetched": pictures["fetched"],

@@ -51,6 +51,8 @@ def _data(result: Mapping[str, Any]) -> Table:
     table.add_row("dropped as repeated", _counts(records["duplicates"], records["duplicates_by_rule"]))
     sampled = records["sampled"]
     table.add_row("rows", ", ".join(f"{sampled.get(split, 0):,} {split}" for split in ("train", "validation", "test")))
+    shared = ", ".join(f"{count:,} {what}" for what, count in records["shared_by_splits"].items())
+    table.add_row("shared by two splits", shared)
     table.add_row("pictures", f"{pictures['fetched']:,} fetched, {pictures['reused']:,} reused")
     table.add_row("pictures failed", _counts(pictures["failed"], pictures["failed_by_reason"]))
     table.add_row("vocabulary", f"{result['vocabulary']:,} words")

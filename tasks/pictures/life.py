@@ -26,7 +26,7 @@ def missing_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: s
         return f"{', '.join(silent[:5])} gave pictures before and gives none now"
     others = [address for some in witnesses.values() for address in some[:1]][:WITNESSES]
     if wanted - witnesses.keys() and not fetcher.run(_any_comes(others, fetcher)):
-        return "no host gives a picture now"
+        return f"{', '.join(sorted(wanted)[:5])}: no host gives a picture now"
     return ""
 
 
