@@ -110,7 +110,7 @@ def parse(path: Path) -> dict[str, float]:
 
 def stages(path: Path) -> dict[str, float]:
     """Ours: seconds of each stage, files written, near-duplicates left out."""
-    import pandas  # noqa: F401  pyarrow imports it on first use
+    import pandas as pd  # noqa: F401  pyarrow imports it on first use
 
     from tasks.catalog.duplicates import DeduplicateConfig, deduplicate_folder
     from tasks.catalog.fingerprint import catalog_fingerprint

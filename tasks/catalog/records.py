@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tasks.catalog.html_text import strip_html
 from tasks.catalog.source import Fault
-from tasks.catalog.urls import is_relative, url_fault
+from tasks.catalog.urls import PLAIN_URL, is_relative, url_fault
 
 FIELDS = (
     "id",
@@ -89,10 +89,11 @@ class Extractor:
             url = url.partition("?")[0]
         if url.startswith("//"):
             url = "https:" + url
-        if fault := url_fault(url):
-            return Fault("malformed url", f"{_show(url)} {fault}")
-        if not self.has_base and is_relative(url):
-            return Fault("relative url", f"{_show(url)} needs --image-base-url")
+        if not PLAIN_URL.fullmatch(url):
+            if fault := url_fault(url):
+                return Fault("malformed url", f"{_show(url)} {fault}")
+            if not self.has_base and is_relative(url):
+                return Fault("relative url", f"{_show(url)} needs --image-base-url")
 
         references = self._references(raw)
         if not references and self.wants_description:
@@ -114,7 +115,7 @@ class Extractor:
             _words(get(self.attr)),
             split,
         )
-        if any("\0" in text for text in (record_id, record.title, record.category, *references, *record.attr)):
+        if "\0" in "".join((record_id, record.title, record.category, *references, *record.attr)):
             return Fault("NUL character", "in a text")
         return record
 

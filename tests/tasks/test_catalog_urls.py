@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.catalog.urls import is_relative, normalise_url, resolve_url, url_fault
+from tasks.catalog.urls import PLAIN_URL, is_relative, normalise_url, resolve_url, url_fault
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ from tasks.catalog.urls import is_relative, normalise_url, resolve_url, url_faul
 )
 def test_these_are_urls_of_pictures(url: str) -> None:
     assert url_fault(url) == ""
+    assert not (PLAIN_URL.fullmatch(url) and is_relative(url))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_these_are_urls_of_pictures(url: str) -> None:
 )
 def test_these_are_not_and_say_why(url: str, fault: str) -> None:
     assert url_fault(url) == fault
+    assert not PLAIN_URL.fullmatch(url)
 
 
 def test_query_fragment_and_the_hosts_case_make_no_other_url() -> None:
