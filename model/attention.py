@@ -38,7 +38,8 @@ class SoftAttention(nn.Module):
             The gated context β·z (B, K, D) and alpha (B, K, P), which sums to 1 over P.
         """
         query = self.project_hidden(hidden)  # (B, K, A)
-        scores = self.score(torch.relu(keys[:, None] + query[:, :, None])).squeeze(-1)  # (B, K, P, A) -> (B, K, P)
-        alpha = scores.softmax(-1)
+        # relu(k + q) = max(k, -q) + q, and score·q is one number for all positions, which no softmax sees
+        scores = [self.score(torch.maximum(keys, -query[:, beam, None])) for beam in range(query.shape[1])]
+        alpha = torch.cat(scores, -1).transpose(1, 2).softmax(-1)  # (B, P, K) -> (B, K, P)
         context = grid.unpool(alpha) @ grid.features  # (B, K, N) @ (B, N, D) -> (B, K, D)
         return torch.sigmoid(self.gate(hidden)) * context, alpha
