@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.captioner import Captioner
+from model.directory import load_model, save_model
+from model.errors import UserError
+from tests.model.parts import DECODER, ENCODER, small_vocabulary
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Captioner, Path]:
+    torch.manual_seed(0)
+    captioner = Captioner(encoder=ENCODER, decoder=DECODER, vocabulary_size=9)
+    image = {"size_px": 32, "resize": "squash"}
+    save_model(tmp_path / "model", captioner, small_vocabulary(5), image=image, facts={"split_seed": 3})
+    return captioner, tmp_path / "model"
+
+
+def test_a_model_directory_comes_back_to_the_last_bit(saved: tuple[Captioner, Path]) -> None:
+    captioner, folder = saved
+    loaded, vocabulary, config = load_model(folder)
+    for name, value in captioner.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert vocabulary.words == small_vocabulary(5).words
+    assert (config["split_seed"], config["image"]["size_px"]) == (3, 32)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "vocabulary.json", "weights.safetensors"]
+
+
+def test_saving_again_gives_the_same_bytes(saved: tuple[Captioner, Path]) -> None:
+    captioner, folder = saved
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    image = {"size_px": 32, "resize": "squash"}
+    save_model(folder, captioner, small_vocabulary(5), image=image, facts={"split_seed": 3})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "vocabulary.json"])
+def test_a_changed_file_is_noticed(saved: tuple[Captioner, Path], name: str) -> None:
+    path = saved[1] / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is missing or not what"):
+        load_model(saved[1])
+
+
+def test_a_folder_that_is_no_model_directory(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no model directory"):
+        load_model(tmp_path)
+
+
+def test_a_model_directory_of_another_schema_version(saved: tuple[Captioner, Path]) -> None:
+    config = json.loads((saved[1] / "config.json").read_text())
+    (saved[1] / "config.json").write_text(json.dumps(config | {"schema_version": 9}))
+    with pytest.raises(UserError, match="schema 9, this release reads 1"):
+        load_model(saved[1])

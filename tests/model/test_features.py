@@ -1,0 +1,55 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.encoder import Encoder
+from model.errors import UserError
+from model.features import FeatureCache, cached_features
+from model.store import PictureStore
+from tests.model.parts import ENCODER, write_data
+
+
+def cache(data: Path, folder: Path, *, seed: int = 0, mirrored: bool = True) -> tuple[FeatureCache, Encoder, list[str]]:
+    torch.manual_seed(seed)
+    encoder = Encoder(replace(ENCODER, grid=0))
+    steps: list[str] = []
+    store = PictureStore(data / "train.h5")
+    found = cached_features(folder, encoder, store, mirrored=mirrored, on_progress=lambda step, *_: steps.append(step))
+    return found, encoder, steps
+
+
+def test_the_cache_holds_what_the_encoder_sees_mirrored_or_not(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    found, encoder, _ = cache(data, tmp_path / "features")
+    rows, flip = np.array([3, 0, 13]), np.array([False, True, False])
+    pictures = torch.from_numpy(PictureStore(data / "train.h5").read(rows))
+    pictures[1] = pictures[1].flip(2)
+    with torch.no_grad():
+        expected, own = encoder.eval()(pictures)
+    assert found.own == own
+    np.testing.assert_allclose(found.read(rows, flip), expected.numpy(), rtol=2e-3, atol=1e-3)
+
+
+def test_features_are_computed_once(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    assert cache(data, tmp_path / "features")[2]
+    assert not cache(data, tmp_path / "features")[2]
+
+
+def test_other_weights_or_other_pictures_are_another_cache(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    paths = {cache(data, tmp_path / "features")[0].path, cache(data, tmp_path / "features", seed=1)[0].path}
+    shutil.rmtree(data)
+    paths.add(cache(write_data(tmp_path / "data", seed=5), tmp_path / "features")[0].path)
+    assert len(paths) == 3
+
+
+def test_too_little_room_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 100))
+    with pytest.raises(UserError, match=r"0\.0 GB free, the frozen encoder's features need .* GB: make room, or set"):
+        cache(write_data(tmp_path / "data"), tmp_path / "features")
+    assert not list((tmp_path / "features").iterdir())
