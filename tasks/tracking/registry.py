@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import model as model_package
 from model.errors import RunError, UserError
 from model.files import write_text
 from tasks.tracking.config import TrackingConfig
-from tasks.tracking.store import make_client, outages
+from tasks.tracking.store import make_client, outages, process_wide
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,6 +79,14 @@ def log_and_register(
 
 
 def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own type hints, at import and at logging
+        return _log_quietly(client, run_id, model_dir=model_dir, step=step, card=card, example=example)
+
+
+def _log_quietly(
+    client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None
+) -> str:
     import mlflow.pyfunc
     from mlflow.models import Model
 
@@ -138,7 +147,7 @@ class Registry:
 
     def __init__(self, config: TrackingConfig, workdir: Path) -> None:
         self.name, self.uri = config.model_name, config.tracking_uri(workdir)
-        self.client = make_client(config, workdir)
+        self.client = make_client(self.uri, timeout_s=config.timeout_s)
 
     def champion(self) -> dict[str, Any] | None:
         """model_uri, version, run_id and tags of the champion; None if there is none."""
@@ -201,9 +210,8 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as partial:
             try:
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{model_uri}/artifacts", dst_path=partial, tracking_uri=self.uri
-                )
+                with process_wide(self.uri):
+                    mlflow.artifacts.download_artifacts(artifact_uri=f"{model_uri}/artifacts", dst_path=partial)
             except MlflowException as error:
                 raise UserError(f"{model_uri} can't be had from {self.uri}: {_first_line(error)}") from error
             except outages() as error:

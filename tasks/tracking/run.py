@@ -42,7 +42,8 @@ def start_run(
     settings = run_dir / "tracking" / "settings.json"
     again = settings.is_file()
     if not again:
-        write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve())})
+        uri = config.tracking_uri(workdir)
+        write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve()), "tracking_uri": uri})
     run = TrackedRun(run_dir)
     if again:
         run.journal.append("resume")
@@ -81,6 +82,7 @@ class TrackedRun:
         settings = read_json(self.folder / "settings.json")
         self.config = TrackingConfig(**settings["config"])
         self.workdir = Path(settings["workdir"])
+        self.tracking_uri: str = settings["tracking_uri"]
         self.journal = Journal(self.folder)
 
     @property
@@ -88,11 +90,6 @@ class TrackedRun:
         """MLflow's id of the run; None while its store has never been reached."""
         path = self.folder / "mlflow_run.json"
         return str(read_json(path)["run_id"]) if path.is_file() else None
-
-    @property
-    def tracking_uri(self) -> str:
-        """Where it is tracked."""
-        return self.config.tracking_uri(self.workdir)
 
     @property
     def upload_command(self) -> str:
@@ -104,9 +101,18 @@ class TrackedRun:
         self._keep("tags", **{name: str(value) for name, value in tags.items() if value not in {None, ""}})
 
     def log_metrics(self, metrics: Mapping[str, float | None], *, step: int = 0) -> None:
-        """Log numbers at a step (an epoch, counted from 1). None means not measured and is left out."""
-        known = {name: float(value) for name, value in metrics.items() if value is not None}
-        self._keep("metrics", step=step, metrics=known)
+        """Log numbers at a step (an epoch, counted from 1). None means not measured and is left out.
+
+        What stands there already is not logged again: a resumed run tells its last epoch twice.
+        """
+        logged = self.history()
+        new = {
+            name: float(value)
+            for name, value in metrics.items()
+            if value is not None and (step, float(value)) not in logged.get(name, ())
+        }
+        if new:
+            self._keep("metrics", step=step, metrics=new)
 
     def log_dataset(
         self, *, name: str, digest: str, source: str, context: str, profile: Mapping[str, Any] | None = None
@@ -211,7 +217,10 @@ class TrackedRun:
     def _send(self, entry: Entry) -> str | None:
         try:
             if self._store is None:
-                self._store = Store(make_client(self.config, self.workdir), self.config, self.workdir, self.folder)
+                client = make_client(self.tracking_uri, timeout_s=self.config.timeout_s)
+                self._store = Store(
+                    client, self.config, uri=self.tracking_uri, workdir=self.workdir, folder=self.folder
+                )
             self._store.send(entry)
         except outages() as error:
             lines = str(error).strip().splitlines()

@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,32 +18,49 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RUN_FOLDER_TAG = "ec-descr-gen.run"
 MAX_PARAM_CHARS = 6000
+NOISY = (
+    "alembic",
+    "mlflow.models.signature",
+    "mlflow.store.db.utils",
+    "mlflow.system_metrics.system_metrics_monitor",
+)
 # Without it the run page offers what belongs to language models first.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-def make_client(config: TrackingConfig, workdir: Path) -> "MlflowClient":
-    """A client of the configured store, that gives up an unreachable server within seconds, not minutes."""
+def make_client(uri: str, *, timeout_s: int) -> "MlflowClient":
+    """A client of the store at `uri` that gives up an unreachable server within seconds, not minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(config.timeout_s))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_s))
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import mlflow
 
-    for name in (
-        "alembic",
-        "mlflow.store.db.utils",
-        "mlflow.system_metrics.system_metrics_monitor",
-        "mlflow.models.signature",
-    ):
+    for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    uri = config.tracking_uri(workdir)
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    # Logging a model reads the process-wide address; everything else is given the client.
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def process_wide(uri: str) -> Iterator[None]:
+    """Make `uri` MLflow's address of the whole process for the block: logging and loading models ask for no other.
+
+    MLflow keeps it in the environment, where it must not stay: a later run may have another store.
+    """
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before or "")
+        mlflow.set_registry_uri("")
+        if before is None:
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def outages() -> tuple[type[Exception], ...]:
@@ -60,12 +78,15 @@ class Store:
     Args:
         client: the connection.
         config: names of experiment and model.
+        uri: the store's address.
         workdir: where the files go if the store is the workdir's own.
         folder: the journal's folder; keeps the id that MLflow gave the run.
     """
 
-    def __init__(self, client: "MlflowClient", config: TrackingConfig, workdir: Path, folder: Path) -> None:
-        self.client, self.config, self.workdir, self.folder = client, config, workdir, folder
+    def __init__(
+        self, client: "MlflowClient", config: TrackingConfig, *, uri: str, workdir: Path, folder: Path
+    ) -> None:
+        self.client, self.config, self.uri, self.workdir, self.folder = client, config, uri, workdir, folder
 
     @property
     def run_id(self) -> str | None:
@@ -88,7 +109,7 @@ class Store:
         name = self.config.experiment
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            location = artifact_location(self.config.tracking_uri(self.workdir), self.workdir)
+            location = artifact_location(self.uri, self.workdir)
             try:
                 experiment_id = self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
             except MlflowException:  # another run was first
@@ -109,10 +130,9 @@ class Store:
                 experiment_id, start_time=entry.time_ms, run_name=entry.values["name"], tags={RUN_FOLDER_TAG: mark}
             )
             run_id = run.info.run_id
-        uri = self.config.tracking_uri(self.workdir)
         write_json(
             self.folder / "mlflow_run.json",
-            {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": uri},
+            {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": self.uri},
         )
 
     def _resume(self, run_id: str, entry: Entry) -> None:  # noqa: ARG002
@@ -197,7 +217,8 @@ class Store:
     def _model(self, run_id: str, entry: Entry) -> None:
         from tasks.tracking.registry import log_and_register
 
-        registered = log_and_register(self.client, self.config.model_name, run_id, **entry.values)
+        with process_wide(self.uri):
+            registered = log_and_register(self.client, self.config.model_name, run_id, **entry.values)
         write_json(self.folder / "registered.json", registered)
 
     def _end(self, run_id: str, entry: Entry) -> None:

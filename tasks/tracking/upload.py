@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.files import read_json, write_json
 from tasks.tracking.run import TrackedRun
 
 
@@ -13,12 +14,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Send each run's pending entries. 0 if nothing is left, 1 if something is, 2 for a folder that is no run's."""
     parser = argparse.ArgumentParser(prog="python -m tasks.tracking.upload", description=__doc__)
     parser.add_argument("run_folder", nargs="+", type=Path, help="WORKDIR/runs/<run-id>")
+    parser.add_argument("--tracking-uri", help="another MLflow server than the one that the run was started with")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     left = False
-    for folder in parser.parse_args(arguments).run_folder:
-        if not (folder / "tracking" / "settings.json").is_file():
+    options = parser.parse_args(arguments)
+    for folder in options.run_folder:
+        settings = folder / "tracking" / "settings.json"
+        if not settings.is_file():
             print(f"{folder} holds no tracked run: give a folder WORKDIR/runs/<run-id>", file=sys.stderr)
             return 2
+        if options.tracking_uri:
+            write_json(settings, read_json(settings) | {"tracking_uri": options.tracking_uri})
         run = TrackedRun(folder)
         count = len(run.journal.pending())
         done = run.flush()

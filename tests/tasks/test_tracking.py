@@ -1,0 +1,241 @@
+"""A run in a real MLflow store: continued, kept through outages, never lost."""
+
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tasks.tracking import TrackedRun, TrackingConfig, start_run
+from tasks.tracking.facts import environment_tags, git_tags
+from tasks.tracking.journal import Journal
+from tasks.tracking.run import flatten
+from tasks.tracking.upload import main as upload
+from tests.tasks.mlflow_server import free_port
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+QUIET = TrackingConfig(system_metrics=False, timeout_s=2)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workdir with a fresh store: making one takes seconds, copying it none."""
+    workdir = tmp_path_factory.mktemp("store")
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{workdir / 'mlflow.db'}").search_experiments()
+    return workdir
+
+
+@pytest.fixture
+def workdir(prepared: Path, tmp_path: Path) -> Path:
+    shutil.copy(prepared / "mlflow.db", tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def start(workdir: Path, name: str, config: TrackingConfig = QUIET, **parameters: Any) -> TrackedRun:
+    return start_run(
+        config,
+        workdir=workdir,
+        run_dir=workdir / "runs" / name,
+        name=name,
+        parameters={"train": {"epochs": 3}, **parameters},
+        tags={"dataset.id": "d1", "empty": ""},
+    )
+
+
+def stored(run: TrackedRun) -> Any:
+    client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+    assert run.run_id is not None
+    return client.get_run(run.run_id)
+
+
+@pytest.fixture
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.tracking.run.RETRY_AFTER_S", 0.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+
+
+def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
+    run = start(workdir, "r1", image={"size_px": 96})
+    for epoch in (1, 2, 3):
+        run.log_metrics({"train/loss": 3.0 / epoch, "validation/bertscore_f1": None}, step=epoch)
+    run.log_dataset(name="demo", digest="0123", source="train.h5", context="training", profile={"rows": 4})
+    run.log_note("**note**")
+    assert run.end()
+    found = stored(run)
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"train.epochs": "3", "image.size_px": "96"}
+    assert found.data.tags["dataset.id"] == "d1"
+    assert found.data.tags["mlflow.note.content"] == "**note**"
+    assert "empty" not in found.data.tags
+    assert found.data.metrics == {"train/loss": 1.0}
+    assert found.inputs.dataset_inputs[0].dataset.digest == "0123"
+    assert run.history() == {"train/loss": [(1, 3.0), (2, 1.5), (3, 1.0)]}
+
+
+def test_a_second_start_in_the_same_folder_continues_the_run(workdir: Path) -> None:
+    first = start(workdir, "r1")
+    first.log_metrics({"train/loss": 2.0}, step=1)
+    first.end("FAILED")
+    again = start(workdir, "r1", train={"epochs": 5})
+    again.log_metrics({"train/loss": 2.0}, step=1)
+    again.log_metrics({"train/loss": 1.0}, step=2)
+    assert again.run_id == first.run_id
+    assert stored(again).info.status == "RUNNING"
+    assert again.end()
+    found = stored(again)
+    assert found.data.params == {"train.epochs": "3"}
+    assert found.data.tags["resumed with train.epochs"] == "5"
+    history = mlflow.MlflowClient(tracking_uri=again.tracking_uri).get_metric_history(str(again.run_id), "train/loss")
+    assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    (run.folder / "mlflow_run.json").unlink()
+    (run.folder / "sent").unlink()
+    later = TrackedRun(run.run_dir)
+    assert later.flush()
+    client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+    experiment = client.get_experiment_by_name("ec-descr-gen")
+    assert experiment is not None
+    names = [found.info.run_name for found in client.search_runs([experiment.experiment_id])]
+    assert names.count("r1") == 1
+
+
+def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    (run.run_dir / "report.md").write_text("hello")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(run.run_dir / "p.png")
+    pd.DataFrame({"record_id": ["1"], "description": ["a dress"]}).to_parquet(run.run_dir / "t.parquet")
+    run.log_files([run.run_dir / "report.md"], "reports")
+    run.log_picture(run.run_dir / "p.png", key="validation products", step=5)
+    run.log_table(run.run_dir / "t.parquet", "predictions.json")
+    assert run.end()
+    client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+    names = {item.path for item in client.list_artifacts(str(run.run_id))}
+    assert names == {"reports", "images", "predictions.json"}
+    assert (
+        Path(workdir / "mlartifacts" / str(run.run_id) / "artifacts" / "reports" / "report.md").read_text() == "hello"
+    )
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_an_unreachable_server_costs_nothing_but_the_sending(
+    workdir: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = TrackingConfig(uri=f"http://127.0.0.1:{free_port()}", system_metrics=False, timeout_s=2)
+    run = start(workdir, "r1", away)
+    run.log_metrics({"train/loss": 1.5}, step=1)
+    (run.run_dir / "plot.svg").write_text("<svg/>")
+    run.log_files([run.run_dir / "plot.svg"], "figures")
+    with run.system_metrics():
+        pass
+    assert run.register_model(run.run_dir, step=1, card="card") is None
+    assert run.run_id is None
+    assert not run.end()
+    assert "-m tasks.tracking.upload" in caplog.text
+    assert str(run.run_dir) in caplog.text
+    assert run.history() == {"train/loss": [(1, 1.5)]}
+    # The server is back: here, the same workdir's own store.
+    _drop_model_entry(run)
+    own = f"sqlite:///{workdir / 'mlflow.db'}"
+    assert upload([str(run.run_dir), "--tracking-uri", own]) == 0
+    assert ", 0 left" in capsys.readouterr().out
+    found = stored(TrackedRun(run.run_dir))
+    assert found.data.metrics == {"train/loss": 1.5}
+    assert found.info.status == "FINISHED"
+
+
+def _drop_model_entry(run: TrackedRun) -> None:
+    """The folder registered above is no model; here only the sending of all else is looked at."""
+    for entry in run.journal.pending():
+        if entry.kind == "model":
+            run.journal.mark_sent(entry)
+
+
+LIMIT_BYTES = 16_000_000
+
+
+@contextmanager
+def largest_file(limit_bytes: int) -> Iterator[None]:
+    """The system refuses to write files larger than this, as a store without room does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_full_artifact_store_keeps_the_files_and_takes_the_numbers(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = start(workdir, "r1")
+
+    (run.run_dir / "large.bin").write_bytes(bytes(LIMIT_BYTES + 1))
+    with largest_file(LIMIT_BYTES):
+        run.log_files([run.run_dir / "large.bin"])
+        run.log_metrics({"test/bleu_4": 0.2})
+        assert not run.end()
+    assert "File too large" in caplog.text
+    assert stored(run).data.metrics == {"test/bleu_4": 0.2}
+    assert stored(run).info.status == "FINISHED"
+    assert [entry.kind for entry in run.journal.pending()] == ["artifact"]
+    assert upload([str(run.run_dir)]) == 0
+    client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+    assert [item.path for item in client.list_artifacts(str(run.run_id))] == ["large.bin"]
+
+
+def test_upload_refuses_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert upload([str(tmp_path)]) == 2
+    assert "holds no tracked run" in capsys.readouterr().err
+
+
+def test_a_line_that_a_kill_cut_short_is_no_entry_and_hurts_no_later_one(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append("metrics", step=1, metrics={"a": 1.0})
+    with journal.path.open("a") as file:
+        file.write('{"kind": "metrics", "time')
+    journal.append("metrics", step=2, metrics={"a": 2.0})
+    assert [entry.values["step"] for entry in journal.entries()] == [1, 2]
+    journal.mark_sent(journal.entries()[0])
+    assert [entry.values["step"] for entry in journal.pending()] == [2]
+
+
+def test_tags_tell_commit_versions_and_device() -> None:
+    tags = environment_tags()
+    assert {"version.torch", "version.mlflow", "device", "mlflow.source.name"} <= tags.keys()
+    assert git_tags(Path("/")) == {}
+
+
+def test_nested_settings_are_written_with_points() -> None:
+    assert flatten({"a": {"b": {"c": 1}}, "d": None, "e": {}}) == {"a.b.c": "1", "d": "None", "e": "{}"}
+
+
+def test_the_workdirs_own_store_is_used_unless_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert TrackingConfig().tracking_uri(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert TrackingConfig().tracking_uri(tmp_path) == "http://127.0.0.1:5000"
+    assert TrackingConfig(uri="http://x").tracking_uri(tmp_path) == "http://x"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("uri", "file:///tmp/x"), ("experiment", " "), ("model_name", "a/b"), ("timeout_s", 0)]
+)
+def test_a_wrong_setting_is_named_with_its_bound(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"tracking\.{field} is .*: must be "):
+        TrackingConfig(**{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,243 @@
+"""The model in the registry: logged with its code, champion or challenger, loaded and served elsewhere."""
+
+import base64
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from PIL import Image
+
+from model.describer import Describer
+from model.errors import RunError, UserError
+from model.search import SearchConfig
+from model.store import PictureStore
+from tasks.tracking import TrackedRun, TrackingConfig, start_run
+from tasks.tracking.registry import Registry, requirements
+from tests.tasks.mlflow_server import MLFLOW, free_port, running, server
+from tests.tasks.shapes import make_dataset, train_model
+
+CONFIG = TrackingConfig(system_metrics=False, timeout_s=5)
+SEARCH = SearchConfig(beam_size=2, max_words=12)
+LOAD_AND_DESCRIBE = """
+import json, sys, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+print(json.dumps(model.predict(json.load(sys.stdin), params={"beam_size": 2, "max_words": 12})))
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A workdir with a registered model, and what the model wrote before."""
+
+    workdir: Path
+    model_dir: Path
+    run: TrackedRun
+    registered: dict[str, Any]
+    pictures: list[str]
+    descriptions: list[str]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    workdir = tmp_path_factory.mktemp("registry")
+    dataset = make_dataset(workdir / "dataset")
+    model_dir = train_model(dataset, workdir / "training", epochs=6).model_dir
+    pixels = PictureStore(dataset / "test.h5").read(slice(0, 4))
+    files = []
+    for number, picture in enumerate(pixels):
+        files.append(workdir / f"{number}.png")
+        Image.fromarray(picture.transpose(1, 2, 0)).save(files[-1])
+    run = start(workdir, "r1")
+    registered = run.register_model(model_dir, step=6, card="# the card", example=files[0], dataset_id="shapes")
+    assert registered is not None
+    assert run.end()
+    return Made(
+        workdir=workdir,
+        model_dir=model_dir,
+        run=run,
+        registered=registered,
+        pictures=[base64.b64encode(file.read_bytes()).decode() for file in files],
+        descriptions=[found.text for found in Describer.load(model_dir, device="cpu").describe(pixels, SEARCH)],
+    )
+
+
+def start(workdir: Path, name: str) -> TrackedRun:
+    run_dir = workdir / "runs" / name
+    return start_run(CONFIG, workdir=workdir, run_dir=run_dir, name=name, parameters={"a": 1}, tags={})
+
+
+def load_elsewhere(python: str, uri: str, model: str, pictures: Sequence[str], folder: Path) -> list[str]:
+    """Descriptions by another process that has none of this project's packages at hand."""
+    found = subprocess.run(
+        [python, "-I", "-c", LOAD_AND_DESCRIBE, uri, model],
+        input=json.dumps(list(pictures)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=280,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    texts: list[str] = json.loads(found.stdout.splitlines()[-1])
+    return texts
+
+
+def test_the_first_model_is_champion_and_the_next_is_challenger(made: Made) -> None:
+    assert made.registered["alias"] == "champion"
+    assert made.registered["model_uri"] == "models:/ec-descr-gen/1"
+    second = start(made.workdir, "r2").register_model(made.model_dir, step=1, card="card")
+    assert second is not None
+    assert (second["version"], second["alias"]) == ("2", "challenger")
+    registry = Registry(CONFIG, made.workdir)
+    champion = registry.champion()
+    assert champion is not None
+    assert champion["version"] == "1"
+    assert champion["tags"]["dataset_id"] == "shapes"
+
+
+def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_path: Path) -> None:
+    registry = Registry(CONFIG, made.workdir)
+    with pytest.raises(UserError, match="is the first champion: none came before it"):
+        registry.rollback()
+    third = start(made.workdir, "r3").register_model(made.model_dir, step=1, card="card")
+    assert third is not None
+    registry.promote(third["version"])
+    champion = registry.champion()
+    assert champion is not None
+    assert champion["version"] == third["version"]
+    assert registry.rollback() == (third["version"], "1")
+    empty = Registry(CONFIG, tmp_path)
+    assert empty.champion() is None
+    with pytest.raises(UserError, match="There is no champion"):
+        empty.rollback()
+    with pytest.raises(UserError, match="no version of ec-descr-gen is champion"):
+        empty.fetch("models:/ec-descr-gen@champion", tmp_path)
+
+
+def test_registering_the_same_epoch_again_makes_no_second_version(made: Made) -> None:
+    before = len(mlflow.MlflowClient(tracking_uri=made.run.tracking_uri).search_model_versions(""))
+    again = TrackedRun(made.run.run_dir).register_model(made.model_dir, step=6, card="# the card")
+    assert again is not None
+    assert again["version"] == made.registered["version"]
+    assert len(mlflow.MlflowClient(tracking_uri=made.run.tracking_uri).search_model_versions("")) == before
+
+
+def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Path) -> None:
+    registry = Registry(CONFIG, made.workdir)
+    folder = registry.fetch("models:/ec-descr-gen@champion", tmp_path)
+    for file in made.model_dir.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes()
+    assert registry.fetch("models:/ec-descr-gen/1", tmp_path) == folder
+    with pytest.raises(UserError, match="models:/ec-descr-gen/99 can't be had"):
+        registry.fetch("models:/ec-descr-gen/99", tmp_path)
+
+
+def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_requirements(made: Made) -> None:
+    client = mlflow.MlflowClient(tracking_uri=made.run.tracking_uri)
+    version = client.get_model_version("ec-descr-gen", "1")
+    assert version.description == "# the card"
+    assert version.tags["epoch"] == "6"
+    (logged,) = [one for one in client.search_logged_models(["1"]) if f"/{one.model_id}" in str(version.source)]
+    assert logged.params["a"] == "1"
+    folder = Path(logged.artifact_location.removeprefix("file://"))
+    assert (folder / "artifacts" / "README.md").read_text() == "# the card"
+    listed = (folder / "requirements.txt").read_text().split()
+    assert set(requirements()) <= set(listed)
+    assert all("==" in line for line in listed)
+    assert not [line for line in listed if line.startswith(("prefect", "bert"))]
+    assert {path.name for path in (folder / "code").iterdir()} == {"model"}
+    names = [file.name for file in folder.rglob("*")]
+    assert not [name for name in names if name.endswith((".pkl", ".pt", ".pth"))]
+    assert "beam_size" in (folder / "MLmodel").read_text()
+
+
+def test_a_subprocess_loads_the_champion_from_a_real_server_and_writes_the_same(made: Made, tmp_path: Path) -> None:
+    with server(made.workdir) as address:
+        texts = load_elsewhere(sys.executable, address, "models:/ec-descr-gen@champion", made.pictures, tmp_path)
+        client = mlflow.MlflowClient(tracking_uri=address)
+        run = client.get_run(str(made.run.run_id))
+        through_server = start_run(
+            TrackingConfig(uri=address, system_metrics=False),
+            workdir=tmp_path,
+            run_dir=tmp_path / "runs" / "r9",
+            name="through the server",
+            parameters={"a": 1},
+            tags={},
+        )
+        through_server.log_metrics({"test/bleu_4": 0.5})
+        (tmp_path / "a.txt").write_text("a")
+        through_server.log_files([tmp_path / "a.txt"])
+        assert through_server.end()
+        assert client.get_run(str(through_server.run_id)).data.metrics == {"test/bleu_4": 0.5}
+    assert texts == made.descriptions
+    assert run.info.status == "FINISHED"
+
+
+def test_an_unreachable_registry_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = TrackingConfig(uri=f"http://127.0.0.1:{free_port()}", timeout_s=2)
+    with pytest.raises(RunError, match=r"registry at http://127\.0\.0\.1:\d+ did not answer: .* Start it, or set"):
+        Registry(away, tmp_path).champion()
+
+
+def post(address: str, body: bytes) -> tuple[int, Any]:
+    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.acceptance
+def test_a_served_champion_answers_pictures_with_descriptions_and_rubbish_with_a_reason(made: Made) -> None:
+    port = free_port()
+    command = [
+        MLFLOW, "models", "serve", "-m", "models:/ec-descr-gen@champion",
+        "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
+    ]  # fmt: skip
+    address, log = f"http://127.0.0.1:{port}", made.workdir / "serve.log"
+    with running(command, address, "/ping", log, MLFLOW_TRACKING_URI=made.run.tracking_uri):
+        body = {"inputs": made.pictures, "params": {"beam_size": 2, "max_words": 12}}
+        status, answer = post(address, json.dumps(body).encode())
+        assert (status, answer) == (200, {"predictions": made.descriptions})
+        _, greedy = post(address, json.dumps({"inputs": made.pictures, "params": {"max_words": 2}}).encode())
+        assert all(len(text.split()) <= 2 for text in greedy["predictions"])
+        no_picture = base64.b64encode(b"no picture").decode()
+        for inputs, reason in (
+            (["%%%"], "input 0 is not base64"),
+            ([made.pictures[0], no_picture], "input 1 is not a picture"),
+        ):
+            status, answer = post(address, json.dumps({"inputs": inputs}).encode())
+            assert status == 400, answer
+            assert reason in answer
+        status, answer = post(address, json.dumps({"inputs": made.pictures, "params": {"beam_size": -3}}).encode())
+        assert status == 400, answer
+        assert "search.beam_size is -3" in answer
+        for rubbish in (b"rubbish", b"{}", b'{"inputs": 5}'):
+            status, answer = post(address, rubbish)
+            assert 400 <= status < 500, (rubbish, answer)
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(1500)
+def test_the_model_loads_where_only_its_listed_requirements_are_installed(made: Made, tmp_path: Path) -> None:
+    registry = Registry(CONFIG, made.workdir)
+    (logged,) = [one for one in registry.client.search_logged_models(["1"]) if one.source_run_id == made.run.run_id]
+    folder = Path(logged.artifact_location.removeprefix("file://"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "clean")], check=True, timeout=120)
+    python = str(tmp_path / "clean" / "bin" / "python")
+    uv = str(Path(sys.executable).with_name("uv"))
+    install = [uv, "pip", "install", "--python", python, "--requirement", str(folder / "requirements.txt")]
+    subprocess.run(install, check=True, timeout=1200)
+    texts = load_elsewhere(python, made.run.tracking_uri, "models:/ec-descr-gen/1", made.pictures, tmp_path)
+    assert texts == made.descriptions
