@@ -47,7 +47,7 @@ def _middle(product: Product) -> float:
     if product.type == "shorts":
         return {"thigh": -0.35, "knee": -0.15}[look["length"]]
     if product.type == "dress":
-        return {"mini": -0.25, "knee": -0.05, "maxi": 0.15}[look["length"]]
+        return {"mini": -0.2, "knee": 0.0, "maxi": 0.15}[look["length"]]
     if product.type == "boots":
         return {"ankle": 0.4, "calf": 0.2, "knee": -0.1}[look["height"]]
     return -0.3 if look.get("hem") == "cropped" else -0.12 if product.type in ("scarf", "bag") else 0.0

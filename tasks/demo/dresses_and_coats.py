@@ -10,7 +10,7 @@ from tasks.demo.tailoring import SHOULDER, armholes, belt, folds, neck, sleeves
 def dress(canvas: Canvas, product: Product, rng: random.Random) -> None:
     """Bodice and skirt, cut at the waist."""
     look = product.details
-    bottom, hem = {"mini": (0.52, 0.56), "knee": (0.9, 0.68), "maxi": (1.32, 0.8)}[look["length"]]
+    bottom, hem = {"mini": (0.62, 0.64), "knee": (0.97, 0.74), "maxi": (1.34, 0.84)}[look["length"]]
     straps = look["sleeves"] == "straps"
     sleeves(canvas, look["sleeves"])
     skirt = mirrored(
