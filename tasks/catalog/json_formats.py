@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -10,7 +11,8 @@ import orjson
 from model.errors import UserError
 from tasks.catalog.source import BLOCK_BYTES, Batch, Fault, Source
 
-_SEPARATOR = re.compile(rb'\}\s*,\s*\{\s*"(?:[^"\\]|\\.)*"')
+_FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
+_SEPARATOR_GUESSES = 16
 _SPACE = " \t\n\r"
 _DECODER = json.JSONDecoder(strict=False)  # a raw line break in a text is no reason to lose a catalogue
 
@@ -96,7 +98,11 @@ def read_json_array(source: Source, max_record_bytes: int) -> Iterator[Batch]:
 
 def _learn_separator(buffer: bytes) -> bytes:
     """What stands between the first two records, up to the first key; empty if it can't be told from this block."""
-    for match in _SEPARATOR.finditer(buffer, 0, BLOCK_BYTES):
+    first_key = _FIRST_KEY.match(buffer)
+    if not first_key:
+        return b""
+    separator = re.compile(rb"\}\s*,\s*\{\s*" + re.escape(first_key[1]))
+    for match in islice(separator.finditer(buffer, 0, BLOCK_BYTES), _SEPARATOR_GUESSES):
         try:
             orjson.loads(b"[" + buffer[: match.start() + 1] + b"]")
         except orjson.JSONDecodeError:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,10 +198,22 @@ def test_columns_are_mapped_by_configuration_and_html_is_stripped(tmp_path: Path
         ("<!-- hidden -->shown", "shown"),
         ("<p>broken <b", "broken <b"),
         ("<p>&nbsp;wide&nbsp; space </p>", "wide space"),
+        ("<a title=\"5 > 3\" href='x'>link</a>, <p class=it's>next", "link, next"),
+        ("R&D and B&amp;B, 3 <4", "R&D and B&B, 3 <4"),
+        ("shown<!-- to the end", "shown"),
     ],
 )
 def test_html_becomes_the_text_that_a_reader_sees(html: str, text: str) -> None:
     assert strip_html(html) == text
+
+
+@pytest.mark.parametrize(
+    "broken", ["<!--", "<a ", "<b x='", '<b x="', "<![CDATA[", "</a ", "<script>", "<p>", "&#", "&amp"]
+)
+def test_broken_html_takes_no_longer_than_its_length(broken: str) -> None:
+    start = time.process_time()
+    strip_html("<p>" + broken * 30_000)
+    assert time.process_time() - start < 2
 
 
 def test_ids_are_text_or_whole_numbers_and_sorted_by_value(catalog_of: Callable[..., Catalog]) -> None:
