@@ -55,7 +55,9 @@ def main() -> None:
         folder = Path(name)
         write_data(folder, arguments.pictures)
         weights = folder / "resnet101.safetensors"
-        safetensors.torch.save_file(torchvision.models.resnet101().state_dict(), weights)
+        # without zero_init_residual, random weights in evaluation mode overflow
+        network = torchvision.models.resnet101(zero_init_residual=True)
+        safetensors.torch.save_file(network.state_dict(), weights)
 
         def epoch(*, cached: bool, epochs: int) -> float:
             """Seconds of the fastest epoch, validation left out."""

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoder import Encoder
-from model.errors import UserError
+from model.errors import RunError, UserError
 from model.files import atomic_path, read_json, sha256_file, write_json
 from model.store import PictureStore
 
@@ -63,6 +63,7 @@ def cached_features(
 
     Raises:
         UserError: the disk has too little room.
+        RunError: the features are no numbers.
     """
     path = folder / f"features-{_digest(encoder, store, mirrored)}.npy"
     if path.with_suffix(".json").is_file() and path.is_file():
@@ -86,7 +87,13 @@ def cached_features(
             pictures = torch.from_numpy(store.read(slice(first, first + BATCH))).to(device)
             for copy in range(shape[0]):
                 seen, _ = encoder(pictures.flip(3) if copy else pictures)
-                features[copy, first : first + len(pictures)] = seen.half().cpu().numpy()
+                half = seen.half()
+                if not half.isfinite().all():
+                    raise RunError(
+                        "The frozen encoder's features do not fit half precision, or its weights are damaged: "
+                        "set train.cache_features=false"
+                    )
+                features[copy, first : first + len(pictures)] = half.cpu().numpy()
             on_progress("features of the frozen encoder", min(first + BATCH, len(store)), len(store), "")
         features.flush()
         del features
