@@ -212,6 +212,7 @@ def test_a_parquet_bomb_stops_at_the_bound(tmp_path: Path) -> None:
         (b"PAR1 but no more", "is a broken Parquet file"),
         (b"hello\nworld\n", "whose first line names columns such as id"),
         (bytes(range(1, 256)) * 10, "whose first line names columns such as id"),
+        (CSV[:25] + "1,https://a.b/1,Платье\n".encode("cp1251"), "the fault 'broken UTF-8': save the file as UTF-8"),
         (b"\0" * 100, "whose first line names columns such as id"),
         (b"[" * 100_000, "is nested too deeply|breaks off"),
         (b'{"a":' * 100_000, "can be used"),
