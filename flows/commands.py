@@ -4,7 +4,7 @@ import argparse
 import logging
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,17 @@ def run(options: argparse.Namespace) -> Shown:
 def prepare(options: argparse.Namespace) -> Shown:
     """`prepare`: the data stages."""
     return launch(request_of("prepare", options), options.workdir), show.pipeline_table
+
+
+def evaluate(options: argparse.Namespace) -> Shown:
+    """`evaluate`: score a model on a catalogue."""
+    more = {
+        "model": options.model if options.model.startswith("models:/") else str(Path(options.model).resolve()),
+        "split": options.split,
+        "beam_size": "" if options.beam_size is None else str(options.beam_size),
+    }
+    request = replace(request_of("evaluation", options), options=more)
+    return launch(request, options.workdir), show.evaluation_table
 
 
 def request_of(flow: str, options: argparse.Namespace) -> Request:

@@ -52,17 +52,19 @@ def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
 
 
 def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
+    from flows.evaluation import evaluation
     from flows.pipeline import pipeline
     from flows.prepare import prepare
     from flows.quiet import expected_errors_without_traceback
     from flows.settings import Settings
 
     expected_errors_without_traceback()
-    return {"pipeline": pipeline, "prepare": prepare}[request.flow], {
+    return {"pipeline": pipeline, "prepare": prepare, "evaluation": evaluation}[request.flow], {
         "catalog": request.catalog,
         "image_base_url": request.image_base_url,
         "workdir": str(workdir.resolve()),
         "settings": Settings.from_nested(request.settings),
+        **request.options,
     }
 
 

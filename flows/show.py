@@ -38,7 +38,8 @@ def pipeline_table(result: Mapping[str, Any]) -> None:
     console.print(_data(result))
     if "model_dir" in result:
         console.print()
-        console.print(_scores(result))
+        split = "test" if "test" in result["scores"] else "validation"
+        console.print(_scores({"the model": result["scores"][split], **result["baselines"]}, split))
         console.print()
         console.print(_places(result))
 
@@ -66,9 +67,42 @@ def _counts(total: int, by_reason: Mapping[str, int]) -> str:
     return f"{total:,}: " + ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
 
 
-def _scores(result: Mapping[str, Any]) -> Table:
-    split = "test" if "test" in result["scores"] else "validation"
-    rows = {"the model": result["scores"][split], **result["baselines"]}
+def evaluation_table(result: Mapping[str, Any]) -> None:
+    """What an evaluation gave."""
+    console = stdout()
+    console.print()
+    console.print(_data(result))
+    console.print()
+    console.print(_scores({"the model": result["scores"], **result["baselines"]}, result["split"]))
+    message(f"{result['products']:,} products; {result['excluded']:,} left out, as the model was trained on them")
+    if result["comparison"]:
+        console.print()
+        console.print(_comparison(result["comparison"]))
+
+
+def _comparison(comparison: Mapping[str, Any]) -> Table:
+    table = Table(
+        title="Beside the champion (paired bootstrap; fractions)",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for heading in ("score", "champion", "this model", "difference", "95 % interval", "better in"):
+        table.add_column(heading)
+    for name, found in comparison.items():
+        table.add_row(
+            SCORES.get(name, name),
+            f"{found['first']:.3f}",
+            f"{found['second']:.3f}",
+            f"{found['difference']:+.3f}",
+            f"{found['low']:+.3f} … {found['high']:+.3f}",
+            f"{found['confidence']:.1%}",
+        )
+    return table
+
+
+def _scores(rows: Mapping[str, Mapping[str, float]], split: str) -> Table:
     names = {name: label for name, label in SCORES.items() if name in rows["the model"]}
     table = Table(
         title=f"Scores × 100 (CIDEr-D × 10) on the {split} split, free-running",

@@ -7,32 +7,54 @@ from typing import Any
 from prefect import task
 
 from model.errors import UserError
-from model.files import atomic_path, read_json, write_json
+from model.files import atomic_path, read_json, write_json, write_text
 from model.search import SearchConfig
 from model.text import tokenize
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import progress
 from tasks.read import Dataset
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.evaluation import evaluate_model
-from tasks.scoring.products import Products, read_products
+from tasks.scoring.evaluation import compare_models, evaluate_model
+from tasks.scoring.pages import comparison_note
+from tasks.scoring.products import Products, read_products, trained_on
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
 
-PREDICTIONS_FILE, REPORT_FILE = "predictions.parquet", "scores.json"
+PREDICTIONS_FILE, REPORT_FILE, COMPARISON_FILE = "predictions.parquet", "scores.json", "comparison.json"
 
 
 @task(name="evaluate", **RETRIED)
 def evaluate(
-    dataset: Dataset, run_dir: Path, model_dir: Path, *, search: SearchConfig, config: ScoreConfig, catalog: str
+    dataset: Dataset,
+    run_dir: Path,
+    model_dir: Path,
+    *,
+    search: SearchConfig,
+    config: ScoreConfig,
+    catalog: str,
+    split: str = "",
+    without: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Score the model on the test split, or on the validation split where there are no test rows.
+    """Score the model on a split: by default test, else validation, else all.
 
     Writes predictions.parquet and scores.json into the run's folder and logs both. Returns the report.
+
+    Args:
+        dataset: packed.
+        run_dir: of the run.
+        model_dir: the model.
+        search: how descriptions are searched for.
+        config: which scores.
+        catalog: how to name the data in the report.
+        split: train, validation, test, all, or empty.
+        without: model directories whose training products are left out and counted.
+
+    Raises:
+        UserError: there is no such split, or nothing is left to score.
     """
     facts = read_manifest(run_dir, "evaluate")
     if facts is None:
-        products = read_products(dataset.folder, data=catalog)
+        products = held_out(dataset, catalog, split, without)
         with progress(f"Describing the {products.split} split", len(products.table), unit="pictures") as bar:
             found = evaluate_model(
                 model_dir,
@@ -52,6 +74,44 @@ def evaluate(
         tracked.log_metrics({f"{products.split}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
         tracked.log_table(files[0], "predictions.json")
+    return facts
+
+
+def held_out(dataset: Dataset, catalog: str, split: str, without: Sequence[Path]) -> Products:
+    """The products of a split that none of the models was trained on."""
+    trained = set[str]().union(*(trained_on(model_dir) for model_dir in without))
+    return read_products(dataset.folder, data=catalog, split=split).without(trained)
+
+
+@task(name="compare with the champion", **RETRIED)
+def compare_with_champion(
+    dataset: Dataset,
+    run_dir: Path,
+    model_dir: Path,
+    champion_dir: Path,
+    *,
+    search: SearchConfig,
+    config: ScoreConfig,
+    catalog: str,
+    split: str = "",
+) -> dict[str, Any]:
+    """Score a model and the champion on the same products, none that either was trained on; paired bootstrap.
+
+    Returns score -> champion's value (first), the model's (second), difference, interval, confidence, products.
+    """
+    facts = read_manifest(run_dir, "compare")
+    if facts is None:
+        products = held_out(dataset, catalog, split, [model_dir, champion_dir])
+        champion, model = (
+            evaluate_model(one, products, search=search, config=config) for one in (champion_dir, model_dir)
+        )
+        found = compare_models(champion, model, config)
+        facts = {name: comparison.to_json() for name, comparison in found.items()}
+        write_json(run_dir / COMPARISON_FILE, facts)
+        note = run_dir / "comparison.md"
+        write_text(note, comparison_note(found, first="champion", second="this model"))
+        write_manifest(run_dir, "compare", files=[run_dir / COMPARISON_FILE, note], facts=facts)
+        TrackedRun(run_dir).log_files([run_dir / COMPARISON_FILE, note], "scores")
     return facts
 
 

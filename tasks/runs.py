@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,16 +24,18 @@ class Request:
     """What a run was asked to do. Two equal requests are the same work.
 
     Attributes:
-        flow: "pipeline" or "prepare".
+        flow: "pipeline", "prepare" or "evaluation".
         catalog: the catalogue's absolute path.
         image_base_url: what relative picture urls resolve against; empty without one.
         settings: nested plain values of the whole configuration.
+        options: what else the flow takes.
     """
 
     flow: str
     catalog: str
     image_base_url: str
     settings: dict[str, Any]
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

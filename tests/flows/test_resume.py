@@ -12,7 +12,16 @@ from model.files import read_json
 from tasks.demo.server import serve_images
 from tests.command import SMALL, run, run_json, run_until
 
-SLOWLY = ["--set", "fetch.chunk_rows=4", "--set", "fetch.concurrency=1", "--set", "train.epochs=3"]
+SLOWLY = [
+    "--set",
+    "fetch.chunk_rows=4",
+    "--set",
+    "fetch.concurrency=1",
+    "--set",
+    "fetch.backoff_s=0.05",
+    "--set",
+    "train.epochs=3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +50,7 @@ def files(folder: Path, pattern: str) -> Callable[[], list[Path]]:
     return lambda: list(folder.glob(pattern))
 
 
+@pytest.mark.timeout(900)
 def test_a_run_killed_in_the_download_and_in_the_training_ends_as_an_undisturbed_one(
     shop: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -75,13 +85,13 @@ def test_the_same_command_again_continues_what_failed_and_asks_only_for_what_is_
 ) -> None:
     with serve_images(shop) as base:
         pass  # the address of a server that is gone
-    failed = run(*request(shop, base, tmp_path), "--set", "fetch.attempts=1", code=1)
+    failed = run(*request(shop, base, tmp_path), code=1)
     assert "Traceback" not in failed.stderr
     assert "this looks like an outage" in failed.stderr
     assert "127.0.0.1" in failed.stderr
     port = int(base.rstrip("/").split(":")[-1])
     with serve_images(shop, port):
-        result = run_json(*request(shop, base, tmp_path), "--set", "fetch.attempts=1")
+        result = run_json(*request(shop, base, tmp_path))
     assert result["dataset_digest"] == undisturbed["dataset_digest"]
     assert len(run_json("runs", "--workdir", tmp_path)) == 1, "the failed run was not continued"
     manifest = read_json(Path(result["dataset_dir"]) / "manifests" / "pack.json")

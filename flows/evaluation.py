@@ -1,0 +1,112 @@
+"""Scores any model on any catalogue, beside the champion."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.prepare import chunk_runner, data_stages
+from flows.settings import Settings
+from model.directory import read_config
+from model.picture import ImageConfig
+from model.search import SearchConfig
+from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
+from tasks.lock import workdir_lock
+from tasks.runs import OpenRun, Request, recorded
+from tasks.scoring.pages import run_note
+from tasks.scoring.report import ScoreReport
+from tasks.tracking import start_run
+from tasks.tracking.facts import environment_tags
+from tasks.tracking.registry import Registry
+
+
+@flow(name="evaluate a model", task_runner=chunk_runner(), persist_result=False)
+def evaluation(
+    model: str,
+    catalog: str,
+    image_base_url: str = "",
+    workdir: str = "workspace",
+    split: str = "",
+    beam_size: str = "",
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Prepare a catalogue as the model wants its pictures, score the model on it, compare with the champion.
+
+    Args:
+        model: models:/NAME/VERSION, models:/NAME@ALIAS, or a model directory.
+        catalog: the catalogue's file.
+        image_base_url: what relative picture urls resolve against: a URL or a folder.
+        workdir: where datasets, runs and MLflow's store are kept.
+        split: train, validation, test or all; by default test, else validation, else all.
+        beam_size: beams of the search; by default the model's own.
+        settings: the configuration; pictures are resized as the model was trained, whatever `image` says.
+    """
+    settings = settings or Settings()
+    request = Request(
+        flow="evaluation",
+        catalog=catalog,
+        image_base_url=image_base_url,
+        settings=settings.nested(),
+        options={"model": model, "split": split, "beam_size": beam_size},
+    )
+    with (
+        workdir_lock(Path(workdir), "an evaluation"),
+        recorded(Path(workdir), flow_run.id, request) as run,
+    ):
+        result = _score(run, settings)
+        run.note(result=result)
+    return result
+
+
+def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
+    request = run.record.request
+    model, split = request.options["model"], request.options["split"]
+    registry = Registry(settings.tracking, run.workdir)
+    model_dir = registry.fetch(model, run.workdir / "models") if model.startswith("models:/") else Path(model)
+    config = read_config(model_dir)
+    search = SearchConfig(**config.get("search", {}))
+    if request.options["beam_size"]:
+        search = replace(search, beam_size=int(request.options["beam_size"]))
+    settings = replace(settings, image=ImageConfig(**config["image"]))
+    name = Path(request.catalog).name
+    tracked = start_run(
+        settings.tracking,
+        workdir=run.workdir,
+        run_dir=run.folder,
+        name=f"evaluation on {Path(request.catalog).stem} {run.record.run_id}",
+        parameters={"model": model, "catalog_file": request.catalog, **request.settings},
+        tags=environment_tags() | {"kind": "evaluation"},
+    )
+    try:
+        dataset, result = data_stages(run, settings)
+        run.note(stage="evaluate")
+        common: dict[str, Any] = {"search": search, "config": settings.score, "catalog": name, "split": split}
+        report = evaluate(dataset, run.folder, model_dir, without=[model_dir], **common)
+        champion = registry.champion()
+        comparison = {}
+        if champion is not None and champion["model_uri"] != model:
+            champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models")
+            comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
+        scores = ScoreReport.from_json(report)
+        predictions = pd.read_parquet(run.folder / PREDICTIONS_FILE)
+        tracked.log_note(
+            run_note(scores, predictions, title=f"{model} on {name}", facts={"dataset": dataset.id}, links={})
+        )
+    except BaseException:
+        tracked.end("FAILED")
+        raise
+    tracked.end()
+    return {
+        **result,
+        "mlflow": {"tracking_uri": tracked.tracking_uri, "run_id": tracked.run_id},
+        "model_dir": str(model_dir),
+        "split": scores.conditions.split,
+        "excluded": scores.conditions.excluded,
+        "products": scores.products,
+        "scores": report["scores"],
+        "baselines": report["baselines"],
+        "comparison": comparison,
+    }
