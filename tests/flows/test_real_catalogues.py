@@ -7,21 +7,21 @@ import pandas as pd
 import pytest
 
 from tasks.demo.catalogue import make_catalog
-from tests.catalogs import catalog_folder
+from tests.catalogs import real_catalog
 from tests.command import SMALL, run_json
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
 TYPES = {"bag": "сумка", "boots": "сапоги", "coat": "пальто", "dress": "платье", "earrings": "серьги", "hat": "шляпа",
-         "scarf": "шарф", "shirt": "рубашка", "shorts": "шорты", "skirt": "юбка", "sweater": "свитер", "tee": "футболка",
-         "trousers": "брюки", "shoes": "туфли"}  # fmt: skip
+         "scarf": "шарф", "shirt": "рубашка", "shorts": "шорты", "skirt": "юбка", "sweater": "свитер",
+         "tee": "футболка", "trousers": "брюки", "shoes": "туфли"}  # fmt: skip
 COLOURS = {"black": "чёрного", "white": "белого", "grey": "серого", "red": "красного", "pink": "розового",
            "orange": "оранжевого", "yellow": "жёлтого", "green": "зелёного", "blue": "голубого", "navy": "синего",
            "purple": "лилового", "brown": "коричневого", "beige": "бежевого", "teal": "бирюзового"}  # fmt: skip
 
 
 def test_the_apparel_catalogue_goes_through_whole(tmp_path: Path) -> None:
-    folder = catalog_folder("apparel")
+    folder = real_catalog("apparel/catalog.json").parent
     result = run_json(
         "run", "--catalog", folder / "catalog.json", "--image-base-url", folder, "--preset", "demo",
         "--workdir", tmp_path, "--set", "train.epochs=2",
@@ -34,7 +34,7 @@ def test_the_apparel_catalogue_goes_through_whole(tmp_path: Path) -> None:
 
 
 def test_flickr8k_keeps_its_splits_and_all_its_references(tmp_path: Path) -> None:
-    folder = catalog_folder("flickr8k")
+    folder = real_catalog("flickr8k/catalog.jsonl").parent
     result = run_json(
         "prepare", "--catalog", folder / "catalog.jsonl", "--image-base-url", folder, "--preset", "flickr8k",
         "--workdir", tmp_path,
