@@ -78,6 +78,6 @@ def draw_attention(
         axes[0].set_title("the product", fontsize=11, color="#555555", fontweight="normal", loc="center", pad=4)
         for place, (word, weights) in zip(axes[1:], shown, strict=False):
             place.imshow(overlay(picture, weights), interpolation="lanczos")
-            place.set_title(word, fontsize=12, loc="center", pad=4)
-        drawn.suptitle(heading, fontsize=12, x=0.01, ha="left")
+            place.set_title(word, fontsize=12, loc="center", pad=4, parse_math=False)
+        drawn.suptitle(heading, fontsize=12, x=0.01, ha="left", parse_math=False)
         return save(drawn, path, svg=svg)

@@ -43,11 +43,20 @@ def draw_predictions(cards: Sequence[Card], path: Path, *, title: str, good: boo
             written = textwrap.shorten(card.written or "(nothing)", 170, placeholder=" …")
             reference = textwrap.shorten(card.reference, 170, placeholder=" …")
             lines = textwrap.fill(written, 42)
-            right.text(0, 1, lines, va="top", fontsize=11, fontweight="bold", transform=right.transAxes)
+            right.text(
+                0, 1, lines, va="top", fontsize=11, fontweight="bold", transform=right.transAxes, parse_math=False
+            )
             below = 1 - 0.125 * (lines.count("\n") + 1) - 0.06
             note = f"reference: {reference}" + (f"  [{card.score}]" if card.score else "")
             right.text(
-                0, below, textwrap.fill(note, 48), va="top", fontsize=10, color="#555555", transform=right.transAxes
+                0,
+                below,
+                textwrap.fill(note, 48),
+                va="top",
+                fontsize=10,
+                color="#555555",
+                transform=right.transAxes,
+                parse_math=False,
             )
         drawn.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left", color=GOOD if good else POOR)
         return save(drawn, path, svg=False)
@@ -64,6 +73,8 @@ def draw_batch(pictures: NDArray[np.uint8], captions: Sequence[str], path: Path,
         for axes, picture, caption in zip(grid, pictures, captions, strict=False):
             axes.imshow(picture.transpose(1, 2, 0), interpolation="lanczos")
             short = textwrap.shorten(caption, 62, placeholder=" …")
-            axes.set_title(textwrap.fill(short, 25), fontsize=8, fontweight="normal", loc="center", pad=3)
+            axes.set_title(
+                textwrap.fill(short, 25), fontsize=8, fontweight="normal", loc="center", pad=3, parse_math=False
+            )
         drawn.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
         return save(drawn, path, svg=False)

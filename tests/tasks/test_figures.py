@@ -1,0 +1,142 @@
+"""Plots and pictures: drawn from the numbers given, the same bytes each time, legible sizes."""
+
+import random
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.train_config import TrainConfig
+from tasks.figures.attention import draw_attention, heat, overlay
+from tasks.figures.curves import draw_curves
+from tasks.figures.epochs import Seen, draw_epoch
+from tasks.figures.sheets import Card, draw_batch, draw_predictions
+from tasks.figures.style import COLOURS
+from tasks.figures.training_batch import draw_training_batch
+from tests.tasks.shapes import draw, make_dataset
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def history(epochs: int) -> dict[str, list[tuple[int, float]]]:
+    names = ["train/loss", "validation/loss", "validation/bertscore_f1", *(f"validation/bleu_{n}" for n in range(1, 5))]
+    return {name: [(epoch, 1.0 / epoch) for epoch in range(1, epochs + 1)] for name in names}
+
+
+def peaked(words: int, grid: int) -> NDArray[np.float32]:
+    """(T, grid, grid), each map with its peak at another place."""
+    maps = np.full((words, grid, grid), 0.1 / grid**2, dtype=np.float32)
+    for word in range(words):
+        maps[word, word % grid, (word * 3) % grid] += 0.9
+    return np.asarray(maps / maps.sum(axis=(1, 2), keepdims=True), dtype=np.float32)
+
+
+def test_the_three_plots_are_drawn_as_png_and_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first = draw_curves(history(12), tmp_path / "a", best_epoch=7)
+    second = draw_curves(history(12), tmp_path / "b", best_epoch=7)
+    assert [path.name for path in first] == [
+        "loss.png", "loss.svg", "bleu.png", "bleu.svg", "bertscore.png", "bertscore.svg"
+    ]  # fmt: skip
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_a_plot_marks_the_chosen_epoch_and_shows_each_line_in_its_own_colour(tmp_path: Path) -> None:
+    draw_curves(history(12), tmp_path, best_epoch=7)
+    text = (tmp_path / "bleu.svg").read_text()
+    ET.fromstring(text)
+    assert "chosen: epoch 7" in text
+    for colour in COLOURS[:4]:
+        assert colour.lower() in text.lower()
+    without = draw_curves(history(12), tmp_path / "none", best_epoch=None)
+    assert "chosen" not in without[3].read_text()
+
+
+def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+    numbers = history(3)
+    del numbers["validation/bertscore_f1"]
+    assert "bertscore.png" not in {path.name for path in draw_curves(numbers, tmp_path, best_epoch=1)}
+    assert draw_curves({}, tmp_path, best_epoch=None) == []
+
+
+def test_one_epoch_is_enough_for_a_plot(tmp_path: Path) -> None:
+    assert draw_curves(history(1), tmp_path, best_epoch=1)
+
+
+def test_attention_is_brightest_where_the_model_looked_and_has_no_cells() -> None:
+    attention = np.zeros((14, 14), dtype=np.float32)
+    attention[3, 10] = 1.0
+    smooth = heat(attention, 224)
+    row, column = np.unravel_index(smooth.argmax(), smooth.shape)
+    assert abs(row - 3.5 * 16) <= 1
+    assert abs(column - 10.5 * 16) <= 1
+    assert smooth.max() == pytest.approx(1.0)
+    assert smooth.min() == 0.0
+    assert np.abs(np.diff(smooth, axis=0)).max() < 0.12
+
+
+def test_even_attention_colours_nothing() -> None:
+    assert heat(np.full((14, 14), 1 / 196, dtype=np.float32), 64).max() == pytest.approx(0.0, abs=1e-6)
+    picture = draw("red", "circle", random.Random(1))
+    coloured = overlay(picture, np.full((4, 4), 1 / 16, dtype=np.float32))
+    assert np.ptp(coloured.astype(int), axis=2).max() <= 1  # grey everywhere
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 50, 70])
+def test_attention_panels_are_drawn_for_any_number_of_words(tmp_path: Path, count: int) -> None:
+    picture = draw("blue", "cross", random.Random(1))
+    words = [f"word{number}" for number in range(count)]
+    (path,) = draw_attention(picture, words, peaked(count, 4), tmp_path / "attention.png")
+    with Image.open(path) as image:
+        assert image.width >= 400
+
+
+def test_validation_products_are_drawn_beside_their_words(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    products = [
+        Seen(
+            picture=draw("red", "square", chance),
+            words=["one", "unusually-long-compound-word", *["word"] * count],
+            attention=peaked(count + 2, 4),
+            reference="the reference " * 30,
+        )
+        for count in (0, 9, 30)
+    ]
+    products.append(
+        Seen(picture=draw("red", "square", chance), words=[], attention=peaked(0, 4), reference="нет описания")
+    )
+    path = draw_epoch(products, tmp_path / "epoch", title="Validation products after epoch 3")
+    first = path.read_bytes()
+    with Image.open(path) as image:
+        assert image.width > 1000
+        assert image.height > 4 * 130
+    assert draw_epoch(products, tmp_path / "epoch", title="Validation products after epoch 3").read_bytes() == first
+
+
+def test_sheets_hold_every_card(tmp_path: Path) -> None:
+    chance = random.Random(1)
+    cards = [
+        Card(picture=draw("red", "square", chance), written="a red square " * 20, reference="$x$ & <y>", score="0.1")
+        for _ in range(5)
+    ]
+    (path,) = draw_predictions(cards, tmp_path / "best", title="Best")
+    with Image.open(path) as image:
+        assert image.height > 3 * 200
+    (path,) = draw_batch(np.stack([card.picture for card in cards]), ["a $ caption"] * 5, tmp_path / "b", title="Batch")
+    assert path.is_file()
+
+
+def test_the_training_batch_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "dataset", train_count=30, held_out=2)
+    (path,) = draw_training_batch(
+        dataset / "train.h5",
+        dataset / "captions.parquet",
+        dataset / "vocabulary.json",
+        TrainConfig(batch_size=8, rotation_degrees=10.0),
+        tmp_path / "batch",
+    )
+    with Image.open(path) as image:
+        assert image.width > 800
