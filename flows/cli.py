@@ -62,10 +62,6 @@ def make_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--workdir", type=Path, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)")
     common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    settings = argparse.ArgumentParser(add_help=False)
-    settings.add_argument("--preset", default="default", help="a named set of settings: default, paper, demo, flickr8k")
-    settings.add_argument("--config", type=Path, metavar="FILE.yaml", help="settings from a file")
-    settings.add_argument("--set", action="append", metavar="a.b=v", dest="assignments", help="one setting; repeatable")
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument(
         "--catalog", required=True, metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped"
@@ -74,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--image-base-url", default="", metavar="URL-or-FOLDER", help="what relative urls resolve against"
     )
 
+    settings = settings_parser("default")
     parser = argparse.ArgumentParser(
         prog="ec-descr-gen", description="A shop's catalogue in, a model that writes product descriptions out."
     )
@@ -85,8 +82,9 @@ def make_parser() -> argparse.ArgumentParser:
         found.set_defaults(command=_late(command))
         return found
 
-    demo = add("demo", "make a catalogue, run the whole pipeline on it, show the scores", "demo.demo", settings)
-    demo.set_defaults(preset="demo")
+    demo = add(
+        "demo", "make a catalogue, run the whole pipeline on it, show the scores", "demo.demo", settings_parser("demo")
+    )
     demo.add_argument("--items", type=int, metavar="N", help="records in the catalogue")
     add("run", "the full pipeline", "commands.run", settings, source)
     add("prepare", "the data stages: up to the two HDF5 files and the vocabulary", "commands.prepare", settings, source)
@@ -116,6 +114,16 @@ def make_parser() -> argparse.ArgumentParser:
     explain = actions.add_parser("explain", parents=[common, settings], help="one setting, or a section of them")
     explain.add_argument("key", metavar="KEY")
     explain.set_defaults(command=_late("commands.config_explain"))
+    return parser
+
+
+def settings_parser(preset: str) -> argparse.ArgumentParser:
+    """The options that fill the configuration."""
+    parser = argparse.ArgumentParser(add_help=False)
+    names = "a named set of settings: default, paper, demo, flickr8k"
+    parser.add_argument("--preset", default=preset, metavar="NAME", help=f"{names} ({preset})")
+    parser.add_argument("--config", type=Path, metavar="FILE.yaml", help="settings from a file")
+    parser.add_argument("--set", action="append", metavar="a.b=v", dest="assignments", help="one setting; repeatable")
     return parser
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import make_parser
 from flows.presets import PRESETS
 from flows.settings import Settings, compose, explanations
 from model.errors import UserError
@@ -42,6 +43,12 @@ def test_every_preset_is_valid_and_the_defaults_are_those_of_the_paper() -> None
         True,
         False,
     )
+
+
+def test_each_command_has_its_own_default_preset() -> None:
+    assert make_parser().parse_args(["demo"]).preset == "demo"
+    assert make_parser().parse_args(["config", "show"]).preset == "default"
+    assert make_parser().parse_args(["run", "--catalog", "shop.csv"]).preset == "default"
 
 
 def test_settings_survive_the_way_through_plain_values() -> None:
