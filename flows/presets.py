@@ -2,18 +2,35 @@
 
 from typing import Any
 
+# Records of the demo catalogue: enough that a model which starts from nothing learns to look.
 DEMO_ITEMS = 3600
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Whatever the catalogue holds, up to 18,000 products.
     "default": {},
-    # 14,000 + 1,000 + 3,000 products, exactly: DESIGN of the original experiment, with its sizes demanded.
+    # 14,000 + 1,000 + 3,000 products, exactly: the original experiment with its sizes demanded.
     "paper": {"sample.exact": True},
-    # A few thousand drawn products, no pretrained weights: minutes on two cores.
+    # Drawn products, small pictures, no pretrained weights: minutes on two cores. No language model is downloaded.
     "demo": {
         "image.size_px": 96,
         "encoder.name": "resnet18",
         "encoder.weights": "none",
+        "encoder.grid": 0,
+        "encoder.max_stride_px": 16,
+        "decoder.attention_size": 256,
+        "decoder.embedding_size": 256,
+        "decoder.hidden_size": 256,
+        "decoder.dropout": 0.2,
+        "train.batch_size": 16,
+        "train.epochs": 16,
+        "train.encoder_learning_rate": 1e-3,
+        "train.decoder_learning_rate": 2e-3,
+        "train.decay": 0.6,
+        "train.decay_patience_epochs": 1,
+        "train.rotation_degrees": 0,
+        "search.length_penalty": 0.8,
+        "score.bertscore": "never",
+        "score.meteor": False,
     },
     # The standard corpus with five references a picture; given splits.
     "flickr8k": {},
