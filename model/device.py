@@ -33,15 +33,28 @@ def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The encoder's number format for `wanted` (auto, fp32, bf16, fp16); the decoder always computes in float32."""
+    """The encoder's number format for `wanted` (auto, fp32, bf16, fp16); the decoder always computes in float32.
+
+    Raises:
+        UserError: fp16 is asked for on a CPU.
+    """
+    reason = "asked for"
     if wanted == "auto":
-        wanted = "fp32"
-        if device.type == "cuda":
-            wanted = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    elif wanted != "fp32" and device.type == "cpu":
-        raise UserError(f"train.precision is {wanted}, which only pays on a GPU: set train.precision=auto")
-    logger.info("the encoder computes in %s", wanted)
+        fast = _has_bf16(device)
+        wanted = "bf16" if fast else "fp16" if device.type == "cuda" else "fp32"
+        reason = f"the {device.type} has {'' if fast else 'no '}bfloat16 units"
+    elif wanted == "fp16" and device.type == "cpu":
+        raise UserError("train.precision is fp16, which only GPUs compute in: set train.precision=auto")
+    logger.info("the encoder learns in %s: %s", wanted, reason)
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 by itself; emulated, it would be slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older releases cannot tell
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @contextmanager

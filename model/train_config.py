@@ -31,7 +31,7 @@ class TrainConfig:
     horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
     rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
     device: str = setting("auto", "auto, cpu or cuda")
-    precision: str = setting("auto", "The encoder's numbers: auto, fp32, bf16 or fp16")
+    precision: str = setting("auto", "The encoder learns in fp32, bf16 or fp16; auto: the fastest that the device has")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
     checkpoint_minutes: float = setting(15.0, "A checkpoint also inside an epoch, this often", unit="minutes")
 

@@ -24,7 +24,9 @@ SHAPES = {"square": (14, 14), "bar": (6, 20), "post": (20, 6)}
 ENCODER = EncoderConfig(name="squeezenet1_1", weights="none", grid=3)
 DECODER = DecoderConfig(attention_size=12, embedding_size=10, hidden_size=16, dropout=0.3)
 SEARCH = SearchConfig(max_words=8)
-TRAIN = TrainConfig(epochs=2, batch_size=4, encoder_learning_rate=1e-3, decoder_learning_rate=4e-3, device="cpu")
+TRAIN = TrainConfig(
+    epochs=2, batch_size=4, encoder_learning_rate=1e-3, decoder_learning_rate=4e-3, device="cpu", precision="fp32"
+)
 
 
 def drawn_picture(generator: np.random.Generator, size_px: int = 32) -> tuple[NDArray[np.uint8], list[str]]:

@@ -94,6 +94,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(data: Path, 
     assert outcome(first) != outcome(other)
 
 
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_the_fast_number_format_repeats_itself_and_stays_near_the_exact_one(
+    data: Path, tmp_path: Path, precision: str
+) -> None:
+    exact = run_training(data, tmp_path / "exact")
+    fast, again = (run_training(data, tmp_path / name, precision=precision) for name in ("fast", "again"))
+    assert outcome(fast) == outcome(again)
+    assert fast.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.05)
+
+
+def test_half_precision_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train\.precision is fp16, which only GPUs compute in"):
+        run_training(data, tmp_path / "run", precision="fp16")
+
+
 def test_loading_by_workers_changes_nothing(data: Path, tmp_path: Path) -> None:
     assert outcome(run_training(data, tmp_path / "a")) == outcome(run_training(data, tmp_path / "b", workers=2))
 
