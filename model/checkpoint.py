@@ -12,7 +12,7 @@ import torch
 
 from model.captioner import Captioner
 from model.directory import load_weights, save_weights
-from model.errors import UserError
+from model.errors import RunError, UserError
 from model.files import atomic_path, read_json, sync_folder, write_json
 
 PREFIX = "checkpoint-"
@@ -29,7 +29,18 @@ def save_checkpoint(
         captioner: the model.
         optimizer: tensors, numbers and texts only.
         state: JSON values.
+
+    Raises:
+        RunError: the disk has too little room.
     """
+    run.mkdir(parents=True, exist_ok=True)
+    # weights and Adam's two moments, while the last checkpoint still stands
+    needed = 3 * sum(value.nbytes for value in captioner.state_dict().values())
+    free = shutil.disk_usage(run).free
+    if free < needed:
+        raise RunError(
+            f"{run} has {free / 1e6:.0f} MB free, a checkpoint needs {needed / 1e6:.0f} MB: make room, then resume"
+        )
     final = run / f"{PREFIX}{name}"
     partial = run / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)

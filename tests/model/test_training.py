@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -373,3 +374,13 @@ def test_a_store_with_one_picture_less_than_captions_is_refused(tmp_path: Path) 
     write_store(data / "train.h5", rows, info(13))
     with pytest.raises(UserError, match="of different runs"):
         run_training(data, tmp_path / "run")
+
+
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 10**6))
+        with pytest.raises(RunError, match=r"has 1 MB free, a checkpoint needs \d+ MB: make room, then resume"):
+            run_training(data, tmp_path / "run")
+    assert outcome(run_training(data, tmp_path / "run")) == outcome(run_training(data, tmp_path / "whole"))
