@@ -33,5 +33,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score.meteor": False,
     },
     # The standard corpus with five references a picture; given splits.
-    "flickr8k": {},
+    "flickr8k": {
+        "image.size_px": 224,
+        "vocabulary.min_count": 5,
+        "encoder.name": "squeezenet1_1",
+        "encoder.grid": 0,
+        "train.freeze_encoder_epochs": 31,
+        "train.batch_size": 64,
+        "train.horizontal_flip": False,
+        "train.rotation_degrees": 0,
+    },
 }

@@ -85,6 +85,7 @@ def train(
         settings = {
             "encoder": asdict(encoder),
             "decoder": asdict(decoder),
+            "search": asdict(search),
             "train": {name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
             "data": {"pictures": asdict(store.info), "captions": digest, "words": len(words)},
         }
