@@ -1,7 +1,7 @@
 """Which drafts a person must read before they go out: the model was unsure, or the product's own data say otherwise.
 
-A wrong colour is a shop's legal risk, so colours are compared by families: a title that says navy allows blue in the
-description, not red.
+A wrong colour is a shop's legal risk, so colours are compared by families: a title that says teal allows green or blue
+in the description, not red; navy does not allow blue, for a buyer tells them apart.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,17 +12,19 @@ from model.text import tokenize
 COLOUR_FAMILIES: dict[str, frozenset[str]] = {
     family: frozenset(words.split())
     for family, words in {
-        "black": "black jet onyx ebony noir midnight charcoal ink",
-        "white": "white ivory cream ecru chalk snow pearl alabaster optic off-white eggshell",
+        "black": "black jet onyx ebony noir ink",
+        "white": "white ivory cream ecru chalk snow pearl alabaster eggshell",
         "grey": "grey gray charcoal silver slate ash heather graphite pewter stone smoke steel",
-        "blue": "blue navy cobalt indigo azure denim sapphire royal sky cyan turquoise teal aqua midnight ink chambray",
+        "navy": "navy midnight indigo ink",
+        "blue": "blue cobalt indigo azure denim sapphire royal sky cyan turquoise teal aqua chambray",
         "green": "green olive khaki emerald mint sage forest lime teal turquoise aqua moss jade pistachio army",
-        "red": "red crimson scarlet ruby burgundy wine maroon cherry brick cranberry oxblood bordeaux rust",
+        "red": "red scarlet crimson ruby burgundy wine maroon cherry brick cranberry oxblood bordeaux rust",
         "pink": "pink rose blush fuchsia magenta coral salmon peach raspberry mauve",
         "purple": "purple violet lilac lavender plum aubergine mauve magenta eggplant orchid amethyst",
         "yellow": "yellow mustard gold lemon amber saffron canary butter",
         "orange": "orange rust tangerine apricot coral peach terracotta copper pumpkin",
-        "brown": "brown tan beige camel chocolate cognac coffee mocha taupe chestnut khaki sand bronze caramel nude",
+        "beige": "beige sand tan camel khaki taupe nude stone ecru oatmeal",
+        "brown": "brown chocolate tan camel cognac coffee mocha taupe chestnut bronze caramel",
     }.items()
 }
 _FAMILIES_OF: dict[str, frozenset[str]] = {
