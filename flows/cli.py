@@ -49,8 +49,9 @@ def _fail(error: Exception, code: int) -> int:
 
 def set_up_logging() -> None:
     """Our own lines to stderr, plainly; other libraries only when something is wrong."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    from tasks.progress import ConsoleHandler
+
+    handler = ConsoleHandler()
     for name in ("flows", "tasks", "model"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)

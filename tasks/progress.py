@@ -20,6 +20,16 @@ from rich.progress import (
 LINE_INTERVAL_S = 10.0
 logger = logging.getLogger(__name__)
 console = Console(stderr=True)
+
+
+class ConsoleHandler(logging.Handler):
+    """Log lines to the same console as the bars, so that neither garbles the other."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message, whole, on lines of its own."""
+        console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+
+
 _lock = threading.Lock()
 _open: dict[str, "Bar"] = {}
 _display: Progress | None = None
@@ -28,7 +38,7 @@ _display: Progress | None = None
 class Bar:
     """One step's progress. Threads may share it."""
 
-    def __init__(self, step: str, total: int, unit: str) -> None:
+    def __init__(self, step: str, total: int | None, unit: str) -> None:
         self.step, self.total, self.unit = step, total, unit
         self.done = 0
         self.started = self.last_line = time.monotonic()
@@ -41,15 +51,18 @@ class Bar:
             now = time.monotonic()
             if _display is not None and self.handle is not None:
                 _display.update(self.handle, advance=count, note=note or None)
-            elif now - self.last_line >= LINE_INTERVAL_S or (self.done >= self.total and count):
+            elif now - self.last_line >= LINE_INTERVAL_S or (count and self.done == self.total):
                 self.last_line = now
                 logger.info(self._line(now, note))
 
     def _line(self, now: float, note: str) -> str:
+        remark = f" ({note})" if note else ""
+        if self.total is None:
+            return f"{self.step}: {self.done:,} {self.unit}{remark}"
         seconds = now - self.started
         left_s = seconds / self.done * (self.total - self.done) if self.done else float("nan")
         left = f", {format_seconds(left_s)} left" if self.done < self.total and self.done else ""
-        return f"{self.step}: {self.done:,} of {self.total:,} {self.unit}{left}" + (f" ({note})" if note else "")
+        return f"{self.step}: {self.done:,} of {self.total:,} {self.unit}{left}{remark}"
 
 
 def format_seconds(seconds: float) -> str:
@@ -63,10 +76,11 @@ def format_seconds(seconds: float) -> str:
 
 
 @contextmanager
-def progress(step: str, total: int, *, unit: str) -> Iterator[Bar]:
+def progress(step: str, total: int | None, *, unit: str) -> Iterator[Bar]:
     """Show the progress of a step while the block runs; inside, call `Bar.advance`.
 
-    A second opening of the same step in this process (a chunk beside others) joins the bar that is already shown.
+    The total is None where nobody can know it. A second opening of the same step in this process (a chunk beside
+    others) joins the bar that is already shown.
     """
     global _display
     with _lock:

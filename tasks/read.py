@@ -12,6 +12,7 @@ from tasks.catalog.fingerprint import catalog_fingerprint, dataset_id
 from tasks.catalog.reader import CatalogConfig, read_catalog, write_catalog
 from tasks.catalog.sampling import SampleConfig
 from tasks.manifest import read_manifest, write_manifest
+from tasks.progress import progress
 from tasks.step import RETRIED
 
 
@@ -51,7 +52,8 @@ def read(
     Raises:
         UserError: the file cannot be read, breaks off, or holds no usable record.
     """
-    found = read_catalog(catalog, config, image_base_url=image_base_url)
+    with progress("Reading the catalogue", None, unit="records") as bar:
+        found = read_catalog(catalog, config, image_base_url=image_base_url, on_read=bar.advance)
     fingerprint = catalog_fingerprint(found.records)
     rules = {"deduplicate": asdict(deduplicate), "sample": asdict(sample), "image": asdict(image)}
     name = dataset_id(fingerprint, rules)

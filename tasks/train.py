@@ -62,7 +62,7 @@ def train(
             best = max((run_dir / "training").glob("model-*"))
             title = f"After epoch {report.epoch}; written by the best model so far, {best.name}"
             path = shown.draw(best, run_dir / "figures" / f"validation-{report.epoch:04}", title=title)
-            tracked.log_picture(path, key="validation products", step=report.epoch)
+            tracked.log_picture(path, key="pictures/validation products", step=report.epoch)
 
     with changing_progress("steps") as on_progress, tracked.system_metrics():
         result = train_captioner(

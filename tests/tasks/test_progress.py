@@ -1,0 +1,50 @@
+"""Progress says how much is done and how long is left, in plain lines where there is no terminal."""
+
+import logging
+
+import pytest
+
+from tasks import progress as module
+from tasks.progress import changing_progress, format_seconds, progress
+
+
+def test_a_log_tells_the_end_of_a_step_and_where_it_can_how_long_is_left(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(module, "LINE_INTERVAL_S", 0.0)
+    with progress("Packing", 4, unit="pictures") as bar:
+        bar.advance()
+        bar.advance(3, "20/s")
+    assert caplog.messages == ["Packing: 1 of 4 pictures, 0 s left", "Packing: 4 of 4 pictures (20/s)"]
+
+
+def test_a_step_of_unknown_length_tells_what_is_done(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(module, "LINE_INTERVAL_S", 0.0)
+    with progress("Reading", None, unit="records") as bar:
+        bar.advance(50_000)
+    assert caplog.messages == ["Reading: 50,000 records"]
+
+
+def test_chunks_side_by_side_share_one_bar() -> None:
+    with progress("Fetching", 4, unit="pictures") as whole:
+        with progress("Fetching", 2, unit="pictures") as part:
+            part.advance(2)
+        assert part is whole
+        assert whole.done == 2
+
+
+def test_an_engine_that_names_its_steps_gets_a_bar_for_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with changing_progress("steps") as show:
+        show("epoch 1", 1, 2, "")
+        show("epoch 1", 2, 2, "loss 3")
+        show("epoch 2", 2, 2, "loss 2")
+    assert caplog.messages == ["epoch 1: 2 of 2 steps (loss 3)", "epoch 2: 2 of 2 steps (loss 2)"]
+
+
+def test_seconds_read_as_people_say_them() -> None:
+    assert [format_seconds(value) for value in (3.2, 245, 7800)] == ["3 s", "4 min 05 s", "2 h 10 min"]
