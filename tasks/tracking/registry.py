@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,14 +78,6 @@ def log_and_register(
 
 
 def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MLflow about its own type hints, at import and at logging
-        return _log_quietly(client, run_id, model_dir=model_dir, step=step, card=card, example=example)
-
-
-def _log_quietly(
-    client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None
-) -> str:
     import mlflow.pyfunc
     from mlflow.models import Model
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,12 +97,14 @@ class Store:
 
     def send(self, entry: Entry) -> None:
         """Send one entry. Raises what `outages` lists."""
-        if entry.kind == "start":
-            self._start(entry)
-            return
-        run_id = self.run_id
-        assert run_id is not None, f"{entry.kind} before start"
-        getattr(self, f"_{entry.kind}")(run_id, entry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of MLflow about MLflow: its type hints, its use of pandas
+            if entry.kind == "start":
+                self._start(entry)
+                return
+            run_id = self.run_id
+            assert run_id is not None, f"{entry.kind} before start"
+            getattr(self, f"_{entry.kind}")(run_id, entry)
 
     def _start(self, entry: Entry) -> None:
         from mlflow.exceptions import MlflowException
