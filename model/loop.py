@@ -12,50 +12,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model import distributed
-from model.augmentation import augment
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint, newest_checkpoint, read_state, save_checkpoint
-from model.dataset import Batch, EpochBatches, Pictures, Seen, Split
+from model.dataset import EpochBatches, Pictures, Seen, Split
 from model.device import choose_precision
 from model.directory import save_model
 from model.errors import RunError, UserError
 from model.features import cached_features
-from model.objective import caption_loss, total_loss
 from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
 from model.schedule import Plateau
 from model.search import SearchConfig
+from model.step import Step
 from model.store import PictureStore
 from model.train_config import TrainConfig
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
 
 SAMPLES = 3
-TIMED_STEPS = 3
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
 logger = logging.getLogger(__name__)
-
-
-class Objective(nn.Module):
-    """A batch to its loss: what DistributedDataParallel wraps."""
-
-    def __init__(self, captioner: Captioner, config: TrainConfig, own: tuple[int, int] | None) -> None:
-        super().__init__()
-        self.captioner, self.config, self.own = captioner, config, own
-
-    def forward(self, batch: Batch, device: torch.device) -> Tensor:
-        """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss."""
-        seen = batch.seen.to(device, non_blocking=True)
-        if self.own is None:
-            seen = augment(seen, batch.flip.to(device), batch.turn.to(device))
-        taught = self.captioner(seen, batch.captions.to(device, non_blocking=True), batch.lengths, self.own)
-        loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
-        share = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
-        return share * (0 if batch.idle else distributed.processes())
 
 
 @dataclass(kw_only=True)
@@ -117,10 +96,7 @@ class Loop:
                     self.features, self.captioner.encoder, self.store, mirrored=mirrored, on_progress=self.on_progress
                 )
             self.seen, self.own = cache, cache.own
-        objective: nn.Module = Objective(self.captioner, self.config, self.own)
-        if distributed.processes() > 1:
-            objective = nn.parallel.DistributedDataParallel(objective)
-        self.objective = objective
+        self.learn = Step(self.captioner, self.config, self.own, self.optimizer, self.scaler)
         self._measure()
 
     def _batches(self) -> EpochBatches:
@@ -138,29 +114,13 @@ class Loop:
         )
 
     def _measure(self) -> None:
-        """Log the time of a step and of an epoch, from a few steps that change nothing."""
+        """Log what a step and an epoch will take."""
         self.captioner.train()
         batches = self._batches()
-        moved = {name: buffer.clone() for name, buffer in self.captioner.named_buffers()}
-        times = []
-        for index in range(TIMED_STEPS):
-            start = time.perf_counter()
-            self._backward(batches[index * len(batches) // TIMED_STEPS])
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        self.optimizer.zero_grad()
-        for name, buffer in self.captioner.named_buffers():
-            buffer.copy_(moved[name])
-        step_s, left = sorted(times)[TIMED_STEPS // 2], self.config.epochs - self.epoch + 1
+        step_s, left = self.learn.measure_s(batches), self.config.epochs - self.epoch + 1
         minutes = step_s * len(batches) / 60
         logger.info("a training step takes about %.2f s for %d captions", step_s, self.config.batch_size)
         logger.info("an epoch takes about %.1f minutes and its validation; at most %d epochs are left", minutes, left)
-
-    def _backward(self, batch: Batch) -> Tensor:
-        loss: Tensor = self.objective(batch, self.device)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
 
     def _epoch(self) -> None:
         self.captioner.train()
@@ -180,13 +140,7 @@ class Loop:
         before = self.seconds
         losses: list[Tensor] = []
         for batch in loader:
-            _seed(self.config.seed, self.epoch, self.step, distributed.rank())
-            losses.append(self._backward(batch))
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_value_(self.captioner.parameters(), self.config.clip_value)
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.optimizer.zero_grad()
+            losses.append(self.learn(batch, (self.config.seed, self.epoch, self.step, distributed.rank())))
             self.step += 1
             now = time.perf_counter()
             self.seconds = before + now - started
@@ -305,10 +259,6 @@ class Loop:
         self.history = [report_from_json(values) for values in state["history"]]
         self._drop_other_models()
         logger.info("going on in epoch %d after %d steps, from %s", self.epoch, self.step, checkpoint)
-
-
-def _seed(*numbers: int) -> None:
-    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -1,0 +1,86 @@
+"""One training step: a batch to its loss, gradients clipped by value, Adam."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model import distributed
+from model.augmentation import augment
+from model.captioner import Captioner
+from model.dataset import Batch, EpochBatches
+from model.objective import caption_loss, total_loss
+from model.train_config import TrainConfig
+
+TIMED_STEPS = 3
+
+
+class Objective(nn.Module):
+    """A batch to its loss: what DistributedDataParallel wraps."""
+
+    def __init__(self, captioner: Captioner, config: TrainConfig, own: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.captioner, self.config, self.own = captioner, config, own
+
+    def forward(self, batch: Batch, device: torch.device) -> Tensor:
+        """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss."""
+        seen = batch.seen.to(device, non_blocking=True)
+        if self.own is None:
+            seen = augment(seen, batch.flip.to(device), batch.turn.to(device))
+        taught = self.captioner(seen, batch.captions.to(device, non_blocking=True), batch.lengths, self.own)
+        loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
+        share = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
+        return share * (0 if batch.idle else distributed.processes())
+
+
+class Step:
+    """The step of one stage: the encoder is frozen or learns, and `own` tells pictures from cached features."""
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        config: TrainConfig,
+        own: tuple[int, int] | None,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self.captioner, self.config, self.optimizer, self.scaler = captioner, config, optimizer, scaler
+        self.device = captioner.encoder.mean.device
+        objective: nn.Module = Objective(captioner, config, own)
+        if distributed.processes() > 1:
+            objective = nn.parallel.DistributedDataParallel(objective)
+        self.objective = objective
+
+    def __call__(self, batch: Batch, chances: Sequence[int]) -> Tensor:
+        """Learn from a batch; its dropout comes from `chances`, numbers of its own. Gives the loss."""
+        seed = np.random.SeedSequence(chances).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(seed >> np.uint64(1)))
+        loss = self._backward(batch)
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_value_(self.captioner.parameters(), self.config.clip_value)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return loss
+
+    def _backward(self, batch: Batch) -> Tensor:
+        loss: Tensor = self.objective(batch, self.device)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def measure_s(self, batches: EpochBatches) -> float:
+        """Median seconds of a few steps that change nothing."""
+        moved = {name: buffer.clone() for name, buffer in self.captioner.named_buffers()}
+        times = []
+        for index in range(TIMED_STEPS):
+            start = time.perf_counter()
+            self._backward(batches[index * len(batches) // TIMED_STEPS])
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        self.optimizer.zero_grad()
+        for name, buffer in self.captioner.named_buffers():
+            buffer.copy_(moved[name])
+        return sorted(times)[TIMED_STEPS // 2]
