@@ -6,10 +6,12 @@ from typing import Any
 
 from prefect import task
 
+from model.directory import read_config
 from model.errors import UserError
 from model.files import atomic_path, read_json, write_json, write_text
 from model.search import SearchConfig
 from model.text import tokenize
+from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import progress
 from tasks.read import Dataset
@@ -74,6 +76,9 @@ def evaluate(
         tracked.log_metrics({f"{products.split}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
         tracked.log_table(files[0], "predictions.json")
+        size_px = read_config(model_dir)["image"]["size_px"]
+        for sheet in draw_best_and_worst(found.predictions, products, size_px, run_dir / "figures"):
+            tracked.log_picture(sheet, key=f"pictures/{sheet.stem}", step=0)
     return facts
 
 

@@ -8,11 +8,12 @@ import pytest
 from model.errors import UserError
 from model.report import TrainResult
 from model.search import SearchConfig
+from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model
 from tasks.scoring.pages import comparison_note, escape, model_card, run_note
 from tasks.scoring.products import read_products, trained_on
-from tests.tasks.shapes import make_dataset, train_model
+from tests.tasks.shapes import SIZE_PX, make_dataset, train_model
 
 SEARCH = SearchConfig(beam_size=2, max_words=12)
 CONFIG = ScoreConfig(bertscore="never", intervals=100)
@@ -122,6 +123,15 @@ def test_pictures_of_another_size_are_refused_with_the_setting_to_change(
     write_json(tmp_path / "model" / "config.json", config)
     with pytest.raises(UserError, match=r"have 32 px, the model was trained on 64 px: .*image\.size_px=64"):
         evaluate_model(tmp_path / "model", read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
+
+
+def test_the_best_and_the_worst_are_drawn_beside_their_pictures(
+    dataset: Path, evaluated: Evaluation, tmp_path: Path
+) -> None:
+    products = read_products(dataset, data="shapes")
+    drawn = draw_best_and_worst(evaluated.predictions, products, SIZE_PX, tmp_path)
+    assert [path.name for path in drawn] == ["best descriptions.png", "worst descriptions.png"]
+    assert draw_best_and_worst(evaluated.predictions.head(1), products, SIZE_PX, tmp_path / "one") == []
 
 
 def test_the_note_shows_scores_conditions_baselines_and_examples(evaluated: Evaluation) -> None:
