@@ -5,6 +5,7 @@ import importlib.metadata
 import io
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 import model as model_package
 from model.errors import RunError, UserError
-from model.files import write_text
+from model.files import read_json, sha256_file, write_text
 from tasks.tracking.config import TrackingConfig
 from tasks.tracking.store import make_client, outages, process_wide
 
@@ -181,7 +182,7 @@ class Registry:
 
         Args:
             model_uri: `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
-            folder: where to; a version that is there already is not copied again.
+            folder: where to; a version that is there already, undamaged, is not copied again.
 
         Raises:
             UserError: there is no such model.
@@ -197,7 +198,10 @@ class Registry:
             model_uri = f"models:/{name}/{found.version}"
         place = folder / model_uri.removeprefix("models:/").replace("/", "-")
         if place.is_dir():
-            return place
+            if _is_whole(place):
+                return place
+            logger.warning("%s was changed since it was fetched: it is fetched again", place)
+            shutil.rmtree(place)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as partial:
             try:
@@ -220,6 +224,15 @@ class Registry:
             raise RunError(
                 f"MLflow's registry at {self.uri} did not answer: {_first_line(error)}. Start it, or set tracking.uri."
             ) from error
+
+
+def _is_whole(model_dir: Path) -> bool:
+    """Whether a fetched model directory still has the digests that it came with."""
+    try:
+        expected: dict[str, str] = read_json(model_dir / "config.json")["sha256"]
+        return all(sha256_file(model_dir / name) == digest for name, digest in expected.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _first_line(error: Exception) -> str:

@@ -137,6 +137,12 @@ def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Pa
     for file in made.model_dir.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()
     assert registry.fetch("models:/ec-descr-gen/1", tmp_path) == folder
+    for damage in (b"", b"tampered"):
+        (folder / "weights.safetensors").write_bytes(damage)
+        with pytest.raises(UserError, match=r"weights\.safetensors is missing or not what config\.json says"):
+            Describer.load(folder, device="cpu")
+        assert registry.fetch("models:/ec-descr-gen/1", tmp_path) == folder
+        Describer.load(folder, device="cpu")
     with pytest.raises(UserError, match="models:/ec-descr-gen/99 can't be had"):
         registry.fetch("models:/ec-descr-gen/99", tmp_path)
 
