@@ -3,9 +3,13 @@
 Shapes: N rows, B rows asked for, C channels (RGB), S both sides of a picture in px.
 
 A store holds `images` uint8 (N, C, S, S), `record_id` and `split` (N,) strings, and the attributes of `StoreInfo`.
-Uncompressed, `images` is one contiguous block, so a row is read with one `pread`, past HDF5's own bookkeeping and lock.
+Uncompressed, `images` is one contiguous block of the file, which is mapped: a row is copied straight from the page
+cache, past HDF5's own bookkeeping and lock. (Tools count mapped pages as the process's memory; the kernel takes them
+back whenever it needs them.)
 """
 
+import math
+import mmap
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -118,7 +122,7 @@ class PictureStore:
         return self.info.rows
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_owner": 0, "_descriptor": None, "_file": None}
+        return {**self.__dict__, "_owner": 0, "_map": None, "_file": None}
 
     def read(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
         """Pictures uint8 (B, C, S, S), in the order asked for; repeated rows are allowed.
@@ -127,63 +131,48 @@ class PictureStore:
             IndexError: a row outside 0 … N-1.
         """
         if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            if step == 1:
-                return self._read_block(start, max(stop - start, 0))
-            rows = range(start, stop, step)
-        out = np.empty((len(rows), *self._shape), np.uint8)
-        for place, row in enumerate(rows):
-            if not 0 <= row < len(self):
-                raise IndexError(f"row {row} of {self.path.name}, which has {len(self)}")
-            self._read_into(out[place : place + 1], int(row))
-        return out
-
-    def close(self) -> None:
-        """Close what this process has opened; the next read opens it again."""
-        if self._owner == os.getpid():
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-            if self._file is not None:
-                self._file.close()
-        self._owner, self._descriptor, self._file = 0, None, None
-
-    _descriptor: int | None = None
-    _file: Any = None
-
-    def __del__(self) -> None:
-        if hasattr(self, "_owner"):
-            self.close()
-
-    def _open(self) -> None:
-        """Open the file in this process. A descriptor inherited by a fork is left to the parent."""
-        self._descriptor = self._file = None
-        if self._offset is not None:
-            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        else:
-            self._file = h5py.File(self.path, "r")
-        self._owner = os.getpid()
-
-    def _read_block(self, start: int, count: int) -> NDArray[np.uint8]:
-        out = np.empty((count, *self._shape), np.uint8)
-        if count:
-            self._read_into(out, start)
-        return out
-
-    def _read_into(self, out: NDArray[np.uint8], start: int) -> None:
-        """Fill `out` (B, C, S, S) with the rows from `start` on."""
+            rows = range(*rows.indices(len(self)))
+        wanted = np.fromiter(rows, np.int64, len(rows))  # (B,)
+        outside = wanted[(wanted < 0) | (wanted >= len(self))]
+        if len(outside):
+            raise IndexError(f"row {outside[0]} of {self.path.name}, which has {len(self)}")
         if self._owner != os.getpid():
             self._open()
-        if self._descriptor is None:
-            self._file["images"].read_direct(out, np.s_[start : start + len(out)])
-            return
-        assert self._offset is not None
-        position = self._offset + start * out[0].nbytes
-        left = out.data.cast("B")
-        while left:
-            count = os.preadv(self._descriptor, [left], position)
-            if count == 0:
-                raise OSError(f"{self.path} ends before row {start + len(out) - 1}: it was cut short")
-            left, position = left[count:], position + count
+        if self._offset is None:
+            out = np.empty((len(wanted), *self._shape), np.uint8)  # (B, C, S, S)
+            for place, row in enumerate(wanted):
+                self._file["images"].read_direct(out, np.s_[row], np.s_[place])
+            return out
+        assert self._map is not None
+        # (N, C, S, S) -> (B, C, S, S)
+        everything = np.frombuffer(self._map, np.uint8, len(self) * math.prod(self._shape), self._offset)
+        chosen: NDArray[np.uint8] = everything.reshape(-1, *self._shape)[wanted]
+        return chosen
+
+    def close(self) -> None:
+        """Let go of what this process has opened; the next read opens it again."""
+        if self._file is not None and self._owner == os.getpid():
+            self._file.close()
+        self._owner, self._map, self._file = 0, None, None
+
+    def _open(self) -> None:
+        """Open the file in this process: what a fork inherited is left to the parent.
+
+        Raises:
+            OSError: the file is shorter than when it was written.
+        """
+        self._map = self._file = None
+        if self._offset is None:
+            self._file = h5py.File(self.path, "r")
+        else:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset + len(self) * math.prod(self._shape):
+                    raise OSError(f"{self.path} was cut short")
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._owner = os.getpid()
+
+    _map: mmap.mmap | None = None
+    _file: Any = None
 
 
 def _plain(value: Any) -> Any:
