@@ -33,7 +33,7 @@ class Journal:
         self.path = folder / "journal.jsonl"
         self.sent_path = folder / "sent"
 
-    def append(self, kind: str, **values: Any) -> None:
+    def append(self, kind: str, /, **values: Any) -> None:
         """Keep one more entry; on disk when this returns."""
         line = json.dumps({"kind": kind, "time_ms": round(time.time() * 1000), "values": values}, ensure_ascii=False)
         with _lock:

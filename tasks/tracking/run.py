@@ -181,7 +181,7 @@ class TrackedRun:
                     found.setdefault(name, {})[entry.values["step"]] = value
         return {name: sorted(values.items()) for name, values in found.items()}
 
-    def _keep(self, kind: str, **values: Any) -> None:
+    def _keep(self, kind: str, /, **values: Any) -> None:
         self.journal.append(kind, **values)
         self.flush()
 

@@ -47,7 +47,7 @@ def start(workdir: Path, name: str, config: TrackingConfig = QUIET, **parameters
         run_dir=workdir / "runs" / name,
         name=name,
         parameters={"train": {"epochs": 3}, **parameters},
-        tags={"dataset.id": "d1", "empty": ""},
+        tags={"dataset.id": "d1", "kind": "any name will do", "self": "this too", "empty": ""},
     )
 
 
@@ -75,6 +75,7 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     assert found.info.status == "FINISHED"
     assert found.data.params == {"train.epochs": "3", "image.size_px": "96"}
     assert found.data.tags["dataset.id"] == "d1"
+    assert found.data.tags["kind"] == "any name will do"
     assert found.data.tags["mlflow.note.content"] == "**note**"
     assert "empty" not in found.data.tags
     assert found.data.metrics == {"train/loss": 1.0}
