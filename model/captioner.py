@@ -12,7 +12,7 @@ from model.grid import Grid, attention_grid
 
 
 class Captioner(nn.Module):
-    """The whole model. `precision` is the encoder's number format; the decoder computes in float32."""
+    """The whole model. The encoder learns in `precision`; all else is computed in float32."""
 
     precision = torch.float32
 
@@ -26,7 +26,8 @@ class Captioner(nn.Module):
     def grid(self, seen: Tensor, own: tuple[int, int] | None = None) -> Grid:
         """The attention grid of pictures (B, 3, S, S), or of features (B, N, D) on a known grid."""
         if own is None:
-            with torch.autocast(seen.device.type, self.precision, enabled=self.precision != torch.float32):
+            fast = self.training and self.precision != torch.float32
+            with torch.autocast(seen.device.type, self.precision, enabled=fast):
                 return self.encoder.grid(seen)
         return attention_grid(seen.float(), own, self.encoder.config.grid)
 

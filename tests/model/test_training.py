@@ -24,12 +24,13 @@ from model.directory import load_model
 from model.encoder import Encoder, EncoderConfig
 from model.errors import RunError, UserError
 from model.files import sha256_file
+from model.metrics.bleu import bleu
 from model.report import EpochReport
 from model.search import SearchConfig
 from model.store import PictureStore, write_store
 from model.training import TrainConfig
 from model.vocabulary import Vocabulary
-from tests.model.parts import DECODER, ENCODER, info, run_training, write_data
+from tests.model.parts import DECODER, ENCODER, SEARCH, info, run_training, write_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +104,17 @@ def test_the_fast_number_format_repeats_itself_and_stays_near_the_exact_one(
     fast, again = (run_training(data, tmp_path / name, precision=precision) for name in ("fast", "again"))
     assert outcome(fast) == outcome(again)
     assert fast.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.05)
+
+
+def test_the_score_of_an_epoch_is_that_of_the_saved_model(data: Path, tmp_path: Path) -> None:
+    result = run_training(data, tmp_path / "run", precision="bf16", epochs=4)
+    store = PictureStore(data / "train.h5")
+    rows = [row for row, split in enumerate(store.splits) if split == "validation"]
+    found = Describer.load(result.model_dir, device="cpu").describe(store.read(rows), replace(SEARCH, beam_size=1))
+    references = [[text.split() for text in written(data)[row]] for row in rows]
+    scores = bleu(references, [one.words for one in found])
+    assert scores == {name: result.scores[name] for name in scores}
+    assert scores["bleu_1"] > 0
 
 
 def test_half_precision_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
