@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,6 +13,12 @@ from model.errors import UserError
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 logger = logging.getLogger(__name__)
+
+
+@cache
+def _say(line: str) -> None:
+    """Log a choice once a process, however often it is made."""
+    logger.info(line)
 
 
 def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
@@ -24,12 +31,12 @@ def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     if wanted == "cuda" and not available:
         raise UserError("train.device is cuda, but PyTorch sees no CUDA device here: set train.device=cpu or auto")
     if wanted == "cpu" or not available:
-        logger.info("running on the CPU: %s", "asked for" if wanted == "cpu" else "PyTorch sees no CUDA device")
+        _say(f"running on the CPU: {'asked for' if wanted == 'cpu' else 'PyTorch sees no CUDA device'}")
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("high")  # the decoder's products in TF32
-    logger.info("running on %s: %s", torch.cuda.get_device_name(device), "asked for" if wanted == "cuda" else "found")
+    _say(f"running on {torch.cuda.get_device_name(device)}: {'asked for' if wanted == 'cuda' else 'found'}")
     return device
 
 

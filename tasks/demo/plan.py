@@ -10,7 +10,7 @@ from tasks.demo.faults import planted_counts
 from tasks.demo.products import COLOURS, GREYS, TYPES, Product, draw_product
 
 Pair = tuple[str, str]
-HELD_OUT_SHARE_OF_RECORDS = 0.06
+HELD_OUT_SHARE_OF_RECORDS = 0.04
 _MOST_TRIES = 1000
 
 
