@@ -134,6 +134,8 @@ class Loop:
             batch_size=None,
             sampler=range(self.step, len(batches)),
             num_workers=self.config.workers,
+            # A flow's process has threads, and forking one that has may hang.
+            multiprocessing_context="forkserver" if self.config.workers else None,
             pin_memory=self.device.type == "cuda",
         )
         started = saved = time.perf_counter()

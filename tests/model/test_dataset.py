@@ -78,7 +78,7 @@ def test_processes_share_each_batch_the_last_uneven_one_included(tmp_path: Path,
 def test_workers_give_what_the_process_itself_gives(tmp_path: Path) -> None:
     store, training, _ = read(write_data(tmp_path, train=20))
     batches = epoch(store, training)
-    loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2)
+    loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2, multiprocessing_context="forkserver")
     for index, batch in enumerate(loader):
         alone: Batch = batches[index]
         assert torch.equal(batch.seen, alone.seen)

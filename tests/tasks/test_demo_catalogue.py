@@ -148,14 +148,14 @@ def test_a_quarter_of_the_pairs_falls_into_the_test_split_only(
         if answer["held_out"] and text_of(record):
             counted += 1
             assert split_of(normalise(text_of(record)), SPLIT_SEED) == "test"
-    assert counted >= 0.05 * ITEMS
+    assert counted >= 0.03 * ITEMS
 
 
 def test_the_splits_of_a_full_catalogue_keep_their_proportions() -> None:
     planned, _ = plan_products(3600, 0, 0)
     shares = Counter(split_of(normalise(one.description), 0) for one in planned)
     assert 1 / 6 < shares["test"] / len(planned) < 1 / 3.9
-    assert 0.05 < sum(one.held_out for one in planned) / len(planned) < 0.08
+    assert 0.035 < sum(one.held_out for one in planned) / len(planned) < 0.06
 
 
 def test_no_two_pictures_are_equal(made: DemoCatalogue) -> None:
