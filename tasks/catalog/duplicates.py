@@ -154,7 +154,7 @@ class _Work:
     def result(self) -> Deduplicated:
         """What is left and what went."""
         return Deduplicated(
-            records=self.records.filter(pa.array(self.kept)).combine_chunks(),
+            records=self.records.filter(pa.array(self.kept)),
             dropped=pa.concat_tables([DROPPED_SCHEMA.empty_table(), *self.dropped]).combine_chunks(),
             leaks=self.leaks,
         )
