@@ -34,8 +34,8 @@ def save_checkpoint(
         RunError: the disk has too little room.
     """
     run.mkdir(parents=True, exist_ok=True)
-    # weights and Adam's two moments, while the last checkpoint still stands
-    needed = 3 * sum(value.nbytes for value in captioner.state_dict().values())
+    # weights, their average and Adam's two moments, while the last checkpoint still stands
+    needed = 4 * sum(value.nbytes for value in captioner.state_dict().values())
     free = shutil.disk_usage(run).free
     if free < needed:
         raise RunError(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model import distributed
+from model.average import WeightAverage
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint, newest_checkpoint, read_state, save_checkpoint
 from model.dataset import EpochBatches, Pictures, Seen, Split
@@ -68,6 +69,7 @@ class Loop:
         self.plateau = Plateau(config.decay, config.decay_patience_epochs, config.stop_patience_epochs)
         encoder, decoder = list(self.captioner.encoder.parameters()), list(self.captioner.decoder.parameters())
         self.optimizer = torch.optim.Adam([{"params": encoder}, {"params": decoder}], fused=True)
+        self.average = WeightAverage(self.captioner, config.average)
 
     def __call__(self) -> TrainResult:
         """Run, or go on, to the end."""
@@ -143,6 +145,7 @@ class Loop:
         losses: list[Tensor] = []
         for batch in loader:
             losses.append(self.learn(batch, (self.config.seed, self.epoch, self.step, distributed.rank())))
+            self.average.update()
             self.step += 1
             now = time.perf_counter()
             self.seconds = before + now - started
@@ -158,7 +161,14 @@ class Loop:
                 self._save()
                 saved = time.perf_counter()
         self._share_loss()
-        self._end_epoch(rates, self.loss_sum / len(batches))
+        with self.average.applied():
+            report = self._validate(rates, self.loss_sum / len(batches))
+        self.history.append(report)
+        if distributed.rank() == 0:
+            self.on_epoch(report)
+        self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
+        self._save()
+        self._drop_other_models()
 
     def _share_loss(self) -> None:
         """Every process goes on from the mean of what all have summed: the whole batches' losses."""
@@ -180,7 +190,8 @@ class Loop:
                 )
             self.loss_sum += loss
 
-    def _end_epoch(self, rates: dict[str, float], train_loss: float) -> None:
+    def _validate(self, rates: dict[str, float], train_loss: float) -> EpochReport:
+        """Score the model as it stands, and keep it if none was better."""
         validation = validate(
             self.captioner,
             self.seen,
@@ -193,7 +204,11 @@ class Loop:
             on_progress=lambda done, total: self.on_progress(f"validation {self.epoch}", done, total, ""),
         )
         is_best = self.plateau.better(validation.scores[self.config.monitor], self.epoch)
-        report = EpochReport(
+        if is_best and distributed.rank() == 0:
+            image = {"size_px": self.store.info.size_px, "resize": self.store.info.resize}
+            facts = {"epoch": self.epoch, "scores": validation.scores, **self.facts}
+            save_model(self._model_dir, self.captioner, self.words, image=image, facts=facts)
+        return EpochReport(
             epoch=self.epoch,
             train_loss=train_loss,
             validation_loss=validation.loss,
@@ -204,16 +219,6 @@ class Loop:
             is_best=is_best,
             seconds=self.seconds,
         )
-        self.history.append(report)
-        if distributed.rank() == 0:
-            if is_best:
-                image = {"size_px": self.store.info.size_px, "resize": self.store.info.resize}
-                facts = {"epoch": self.epoch, "scores": validation.scores, **self.facts}
-                save_model(self._model_dir, self.captioner, self.words, image=image, facts=facts)
-            self.on_epoch(report)
-        self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
-        self._save()
-        self._drop_other_models()
 
     def _samples(self, validation: Validation) -> list[Sample]:
         split = self.validation
@@ -239,7 +244,11 @@ class Loop:
                 "plateau": asdict(self.plateau),
                 "history": [report_to_json(report) for report in self.history],
             }
-            optimizer = {"adam": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+            optimizer = {
+                "adam": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "average": self.average.state_dict(),
+            }
             name = f"{self.epoch:05}-{self.step:08}"
             save_checkpoint(self.run, name, self.captioner, optimizer, state)
         distributed.barrier()
@@ -255,6 +264,7 @@ class Loop:
         optimizer = load_checkpoint(checkpoint, self.captioner, self.device)
         self.optimizer.load_state_dict(optimizer["adam"])
         self.scaler.load_state_dict(optimizer["scaler"])
+        self.average.load_state_dict(optimizer["average"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
         self.plateau = Plateau(**state["plateau"])

@@ -20,6 +20,7 @@ class TrainConfig:
     decoder_learning_rate: float = setting(4e-4, "Adam's learning rate for the decoder")
     clip_value: float = setting(5.0, "Every gradient value is clipped to ± this")
     regularisation: float = setting(1.0, "Weight of the doubly stochastic attention's term")
+    average: float = setting(0.0, "Decay a step of the weights' running average, which is validated and saved; 0: none")
     label_smoothing: float = setting(0.0, "Share of a word's probability spread over all words")
     monitor: str = setting("bleu_4", "Validation score that chooses the best epoch: bleu_4 or cider_d")
     validation_beam_size: int = setting(1, "Beams when validating after each epoch; 1 is greedy", unit="beams")
@@ -46,6 +47,7 @@ class TrainConfig:
         for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
             check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         check(0 < self.decay <= 1, "train.decay", self.decay, "in (0, 1]")
+        check(0 <= self.average < 1, "train.average", self.average, "in [0, 1)")
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
         check_choice("train.monitor", self.monitor, MONITORS)
         check_choice("train.device", self.device, DEVICES)

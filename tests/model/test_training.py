@@ -18,6 +18,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from model.average import WeightAverage
 from model.decoder import DecoderConfig
 from model.describer import Describer
 from model.directory import load_model
@@ -106,8 +107,9 @@ def test_the_fast_number_format_repeats_itself_and_stays_near_the_exact_one(
     assert fast.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.05)
 
 
-def test_the_score_of_an_epoch_is_that_of_the_saved_model(data: Path, tmp_path: Path) -> None:
-    result = run_training(data, tmp_path / "run", precision="bf16", epochs=4)
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_score_of_an_epoch_is_that_of_the_saved_model(data: Path, tmp_path: Path, average: float) -> None:
+    result = run_training(data, tmp_path / "run", precision="bf16", epochs=4, average=average)
     store = PictureStore(data / "train.h5")
     rows = [row for row, split in enumerate(store.splits) if split == "validation"]
     found = Describer.load(result.model_dir, device="cpu").describe(store.read(rows), replace(SEARCH, beam_size=1))
@@ -115,6 +117,32 @@ def test_the_score_of_an_epoch_is_that_of_the_saved_model(data: Path, tmp_path: 
     scores = bleu(references, [one.words for one in found])
     assert scores == {name: result.scores[name] for name in scores}
     assert scores["bleu_1"] > 0
+
+
+def test_averaging_the_weights_changes_what_is_saved_and_not_how_it_is_learned(data: Path, tmp_path: Path) -> None:
+    plain, averaged = (run_training(data, tmp_path / name, average=a, epochs=1) for name, a in (("a", 0.0), ("b", 0.9)))
+    assert final_weights(tmp_path / "a") == final_weights(tmp_path / "b")
+    assert averaged.history[0].train_loss == plain.history[0].train_loss
+    assert averaged.history[0].validation_loss != plain.history[0].validation_loss
+    (checkpoint,) = (tmp_path / "b").glob("checkpoint-*")
+    kept = torch.load(checkpoint / "optimizer.pt", weights_only=True)["average"]
+    assert kept["steps"] == 5
+    saved = state(averaged.model_dir)
+    for value in (saved[f"decoder.{name}"] for name in ("embedding.weight", "output.bias")):
+        assert any(torch.equal(value, one) for one in kept["average"])
+
+
+def test_the_average_forgets_the_beginning_first_and_then_at_its_decay() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(1.0)
+    average = WeightAverage(model, 0.2)
+    for value in (2.0, 3.0, 4.0):
+        model.weight.data.fill_(value)
+        average.update()
+    # decays 1/10, 2/11 and then 0.2: 0.1·1 + 0.9·2 = 1.9; 2/11·1.9 + 9/11·3 = 2.8; 0.2·2.8 + 0.8·4 = 3.76
+    with average.applied():
+        assert model.weight.item() == pytest.approx(3.76)
+    assert model.weight.item() == 4.0
 
 
 def test_half_precision_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
@@ -154,13 +182,13 @@ def before_it_counts(event, arguments):
 if sys.argv[3] != "in_the_epoch":
     sys.addaudithook(globals()[sys.argv[3]])
 progress = {"on_progress": in_the_epoch} if sys.argv[3] == "in_the_epoch" else {}
-run_training(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_minutes=1e-9, **progress)
+run_training(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_minutes=1e-9, average=0.9, **progress)
 """
 
 
 @pytest.mark.parametrize("moment", ["in_the_epoch", "while_writing", "before_it_counts"])
 def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, moment: str) -> None:
-    undisturbed = run_training(data, tmp_path / "undisturbed", checkpoint_minutes=1e-9)
+    undisturbed = run_training(data, tmp_path / "undisturbed", checkpoint_minutes=1e-9, average=0.9)
     threads = str(torch.get_num_threads())
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, data, tmp_path / "killed", moment],
@@ -168,7 +196,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, mome
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     assert len(list((tmp_path / "killed").glob("checkpoint-*"))) <= 2
-    resumed = run_training(data, tmp_path / "killed", checkpoint_minutes=1e-9)
+    resumed = run_training(data, tmp_path / "killed", checkpoint_minutes=1e-9, average=0.9)
     assert outcome(resumed) == outcome(undisturbed)
     assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "undisturbed")
 
