@@ -36,15 +36,15 @@ def _grid(pitch: float, rng: random.Random) -> list[Point]:
 
 
 def _striped(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    pitch, upright = rng.uniform(0.19, 0.27), rng.random() < 0.35
+    pitch, upright = rng.uniform(0.22, 0.32), rng.random() < 0.35
     for at in _positions(pitch, rng.random()):
-        _band(draw, canvas, at, pitch * 0.34, canvas.second, upright=upright)
+        _band(draw, canvas, at, pitch * 0.4, canvas.second, upright=upright)
 
 
 def _checked(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    pitch = rng.uniform(0.26, 0.36)
+    pitch = rng.uniform(0.28, 0.4)
     columns, rows = _positions(pitch, rng.random()), _positions(pitch, rng.random())
-    width, mixed = pitch * 0.36, _mix(canvas.main, canvas.second)
+    width, mixed = pitch * 0.42, _mix(canvas.main, canvas.second)
     for at in columns:
         _band(draw, canvas, at, width, mixed, upright=True)
     for at in rows:
@@ -56,14 +56,14 @@ def _checked(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> N
 
 
 def _dotted(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    radius = rng.uniform(0.05, 0.066)
-    for centre in _grid(radius * 3.9, rng):
+    radius = rng.uniform(0.07, 0.092)
+    for centre in _grid(radius * 3.7, rng):
         draw.polygon(canvas.pose.place(ellipse(centre, radius, radius, 12)), fill=canvas.second)
 
 
 def _floral(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    petal, heart = rng.uniform(0.052, 0.066), tone(canvas.second, 0.62)
-    for column, row in _grid(petal * 6.2, rng):
+    petal, heart = rng.uniform(0.066, 0.084), tone(canvas.second, 0.62)
+    for column, row in _grid(petal * 5.8, rng):
         x, y = column + rng.uniform(-0.05, 0.05), row + rng.uniform(-0.05, 0.05)
         turn = rng.uniform(0, math.tau)
         for i in range(5):
