@@ -31,7 +31,10 @@ class Captioner(nn.Module):
                 return self.encoder.grid(seen)
         return attention_grid(seen.float(), own, self.encoder.config.grid)
 
-    def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:
-        """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row."""
-        taught: Taught = self.decoder(self.grid(seen, own), captions, lengths)
-        return taught
+    def forward(
+        self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None
+    ) -> tuple[Taught, Grid]:
+        """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row; their grid comes too."""
+        grid = self.grid(seen, own)
+        taught: Taught = self.decoder(grid, captions, lengths)
+        return taught, grid

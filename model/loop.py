@@ -25,13 +25,14 @@ from model.directory import save_model
 from model.errors import RunError, UserError
 from model.features import cached_features
 from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
-from model.schedule import Plateau
+from model.schedule import Plateau, cosine
 from model.search import SearchConfig
 from model.step import Step
 from model.store import PictureStore
 from model.train_config import TrainConfig
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
+from model.word_head import WordHead
 
 SAMPLES = 3
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
@@ -68,6 +69,11 @@ class Loop:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.captioner.precision == torch.float16)
         self.plateau = Plateau(config.decay, config.decay_patience_epochs, config.stop_patience_epochs)
         encoder, decoder = list(self.captioner.encoder.parameters()), list(self.captioner.decoder.parameters())
+        self.word_head = None
+        if config.word_loss:
+            size, words = self.captioner.encoder.size, len(self.words)
+            self.word_head = WordHead(encoder_size=size, vocabulary_size=words).to(self.device)
+            decoder += self.word_head.parameters()
         self.optimizer = torch.optim.Adam([{"params": encoder}, {"params": decoder}], fused=True)
         self.average = WeightAverage(self.captioner, config.average)
 
@@ -98,7 +104,7 @@ class Loop:
                     self.features, self.captioner.encoder, self.store, mirrored=mirrored, on_progress=self.on_progress
                 )
             self.seen, self.own = cache, cache.own
-        self.learn = Step(self.captioner, self.config, self.own, self.optimizer, self.scaler)
+        self.learn = Step(self.captioner, self.word_head, self.config, self.own, self.optimizer, self.scaler)
         self._measure()
 
     def _batches(self) -> EpochBatches:
@@ -126,10 +132,6 @@ class Loop:
 
     def _epoch(self) -> None:
         self.captioner.train()
-        rates = {"encoder": self.config.encoder_learning_rate, "decoder": self.config.decoder_learning_rate}
-        rates = {name: rate * self.plateau.scale for name, rate in rates.items()}
-        for group, rate in zip(self.optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate
         batches = self._batches()
         loader = torch.utils.data.DataLoader(
             batches,
@@ -144,6 +146,7 @@ class Loop:
         before = self.seconds
         losses: list[Tensor] = []
         for batch in loader:
+            rates = self._set_rates((self.step + 0.5) / len(batches))
             losses.append(self.learn(batch, (self.config.seed, self.epoch, self.step, distributed.rank())))
             self.average.update()
             self.step += 1
@@ -169,6 +172,16 @@ class Loop:
         self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
         self._save()
         self._drop_other_models()
+
+    def _set_rates(self, epoch_share: float) -> dict[str, float]:
+        """The learning rates of the step after a share of the epoch."""
+        config, scale = self.config, self.plateau.scale
+        if config.schedule == "cosine":
+            scale = cosine((self.epoch - 1 + epoch_share) / config.epochs)
+        rates = {"encoder": config.encoder_learning_rate * scale, "decoder": config.decoder_learning_rate * scale}
+        for group, rate in zip(self.optimizer.param_groups, rates.values(), strict=True):
+            group["lr"] = rate
+        return rates
 
     def _share_loss(self) -> None:
         """Every process goes on from the mean of what all have summed: the whole batches' losses."""
@@ -248,6 +261,7 @@ class Loop:
                 "adam": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "average": self.average.state_dict(),
+                "word_head": self.word_head.state_dict() if self.word_head else {},
             }
             name = f"{self.epoch:05}-{self.step:08}"
             save_checkpoint(self.run, name, self.captioner, optimizer, state)
@@ -265,6 +279,8 @@ class Loop:
         self.optimizer.load_state_dict(optimizer["adam"])
         self.scaler.load_state_dict(optimizer["scaler"])
         self.average.load_state_dict(optimizer["average"])
+        if self.word_head is not None:
+            self.word_head.load_state_dict(optimizer["word_head"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
         self.plateau = Plateau(**state["plateau"])

@@ -1,6 +1,17 @@
 """When the learning rate falls, and when training stops."""
 
+import math
 from dataclasses import dataclass
+
+WARM_UP = 0.05  # share of all steps in which the cosine's learning rate rises
+
+
+def cosine(share: float) -> float:
+    """What multiplies the learning rate after a share of all steps: a straight rise, then half a cosine down to 0.
+
+    Loshchilov and Hutter, SGDR (arXiv 1608.03983), equation 5, without restarts.
+    """
+    return min(share / WARM_UP, 0.5 * (1 + math.cos(math.pi * share)))
 
 
 @dataclass

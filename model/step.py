@@ -13,6 +13,7 @@ from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches
 from model.objective import caption_loss, total_loss
 from model.train_config import TrainConfig
+from model.word_head import WordHead
 
 TIMED_STEPS = 3
 
@@ -20,19 +21,30 @@ TIMED_STEPS = 3
 class Objective(nn.Module):
     """A batch to its loss: what DistributedDataParallel wraps."""
 
-    def __init__(self, captioner: Captioner, config: TrainConfig, own: tuple[int, int] | None) -> None:
+    def __init__(
+        self, captioner: Captioner, word_head: WordHead | None, config: TrainConfig, own: tuple[int, int] | None
+    ) -> None:
         super().__init__()
-        self.captioner, self.config, self.own = captioner, config, own
+        self.captioner, self.word_head, self.config, self.own = captioner, word_head, config, own
 
-    def forward(self, batch: Batch, device: torch.device) -> Tensor:
-        """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss."""
+    def forward(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss.
+
+        Returns:
+            What is learned from, and of it the captions' part, which is what training reports.
+        """
         seen = batch.seen.to(device, non_blocking=True)
         if self.own is None:
             seen = augment(seen, batch.flip.to(device), batch.turn.to(device))
-        taught = self.captioner(seen, batch.captions.to(device, non_blocking=True), batch.lengths, self.own)
+        captions = batch.captions.to(device, non_blocking=True)
+        taught, grid = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
-        share = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
-        return share * (0 if batch.idle else distributed.processes())
+        of_captions = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
+        of_captions = of_captions * (0 if batch.idle else distributed.processes())
+        if self.word_head is None:
+            return of_captions, of_captions
+        of_words = self.config.word_loss * self.word_head.loss(grid, captions) / batch.count
+        return of_captions + of_words * (0 if batch.idle else distributed.processes()), of_captions
 
 
 class Step:
@@ -41,6 +53,7 @@ class Step:
     def __init__(
         self,
         captioner: Captioner,
+        word_head: WordHead | None,
         config: TrainConfig,
         own: tuple[int, int] | None,
         optimizer: torch.optim.Optimizer,
@@ -48,13 +61,13 @@ class Step:
     ) -> None:
         self.captioner, self.config, self.optimizer, self.scaler = captioner, config, optimizer, scaler
         self.device = captioner.encoder.mean.device
-        objective: nn.Module = Objective(captioner, config, own)
+        objective: nn.Module = Objective(captioner, word_head, config, own)
         if distributed.processes() > 1:
             objective = nn.parallel.DistributedDataParallel(objective)
         self.objective = objective
 
     def __call__(self, batch: Batch, chances: Sequence[int]) -> Tensor:
-        """Learn from a batch; its dropout comes from `chances`, numbers of its own. Gives the loss."""
+        """Learn from a batch; its dropout comes from `chances`, numbers of its own. Gives the captions' loss."""
         seed = np.random.SeedSequence(chances).generate_state(1, np.uint64)[0]
         torch.manual_seed(int(seed >> np.uint64(1)))
         loss = self._backward(batch)
@@ -66,9 +79,10 @@ class Step:
         return loss
 
     def _backward(self, batch: Batch) -> Tensor:
-        loss: Tensor = self.objective(batch, self.device)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        learned, reported = self.objective(batch, self.device)
+        self.scaler.scale(learned).backward()
+        of_captions: Tensor = reported.detach()
+        return of_captions
 
     def measure_s(self, batches: EpochBatches) -> float:
         """Median seconds of a few steps that change nothing."""

@@ -1,11 +1,13 @@
 """How the model learns: the settings of `model.training.train`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from model.configuration import check, check_choice, setting
 from model.device import DEVICES, PRECISIONS
 
 MONITORS = ("bleu_4", "cider_d")
+SCHEDULES = ("plateau", "cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +22,17 @@ class TrainConfig:
     decoder_learning_rate: float = setting(4e-4, "Adam's learning rate for the decoder")
     clip_value: float = setting(5.0, "Every gradient value is clipped to ± this")
     regularisation: float = setting(1.0, "Weight of the doubly stochastic attention's term")
+    word_loss: float = setting(
+        0.0, "Weight of a second loss: the picture's mean feature names all words of its caption; 0: none"
+    )
     average: float = setting(0.0, "Decay a step of the weights' running average, which is validated and saved; 0: none")
     label_smoothing: float = setting(0.0, "Share of a word's probability spread over all words")
     monitor: str = setting("bleu_4", "Validation score that chooses the best epoch: bleu_4 or cider_d")
     validation_beam_size: int = setting(1, "Beams when validating after each epoch; 1 is greedy", unit="beams")
-    decay: float = setting(0.8, "Learning rates are multiplied by this when the score stands still")
+    schedule: str = setting(
+        "plateau", "Learning rates fall when the score stands still, or along a cosine over `epochs`"
+    )
+    decay: float = setting(0.8, "On a plateau learning rates are multiplied by this")
     decay_patience_epochs: int = setting(5, "… after so many epochs without a better score", unit="epochs")
     stop_patience_epochs: int = setting(20, "Training stops after so many epochs without a better score", unit="epochs")
     freeze_encoder_epochs: int = setting(0, "The encoder is frozen for the first epochs, or for all", unit="epochs")
@@ -40,7 +48,7 @@ class TrainConfig:
         at_least = {
             "epochs": 1, "seed": 0, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
             "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0, "rotation_degrees": 0,
-            "workers": 0, "checkpoint_minutes": 0, "regularisation": 0,
+            "workers": 0, "checkpoint_minutes": 0, "regularisation": 0, "word_loss": 0,
         }  # fmt: skip
         for name, bound in at_least.items():
             check(getattr(self, name) >= bound, f"train.{name}", getattr(self, name), f"at least {bound}")
@@ -50,9 +58,16 @@ class TrainConfig:
         check(0 <= self.average < 1, "train.average", self.average, "in [0, 1)")
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
         check_choice("train.monitor", self.monitor, MONITORS)
+        check_choice("train.schedule", self.schedule, SCHEDULES)
         check_choice("train.device", self.device, DEVICES)
         check_choice("train.precision", self.precision, PRECISIONS)
 
 
 # These may change between an interruption and its resumption without another outcome being asked for.
 FREE_SETTINGS = ("epochs", "device", "workers", "checkpoint_minutes")
+
+
+def fixed_settings(config: TrainConfig) -> dict[str, Any]:
+    """What an interrupted run must be resumed with. A cosine's course depends on `epochs`; else it is a mere limit."""
+    free = set(FREE_SETTINGS) - ({"epochs"} if config.schedule == "cosine" else set())
+    return {name: value for name, value in asdict(config).items() if name not in free}

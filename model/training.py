@@ -21,7 +21,7 @@ from model.errors import UserError
 from model.loop import Loop
 from model.report import EpochReport, Sample, TrainResult
 from model.search import SearchConfig
-from model.train_config import FREE_SETTINGS, TrainConfig
+from model.train_config import TrainConfig, fixed_settings
 from model.vocabulary import Vocabulary
 
 __all__ = ["EpochReport", "Sample", "TrainConfig", "TrainResult", "train"]
@@ -86,7 +86,7 @@ def train(
             "encoder": asdict(encoder),
             "decoder": asdict(decoder),
             "search": asdict(search),
-            "train": {name: value for name, value in asdict(config).items() if name not in FREE_SETTINGS},
+            "train": fixed_settings(config),
             "data": {"pictures": asdict(store.info), "captions": digest, "words": len(words)},
         }
         result = Loop(

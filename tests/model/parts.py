@@ -28,6 +28,9 @@ TRAIN = TrainConfig(
     epochs=2, batch_size=4, encoder_learning_rate=1e-3, decoder_learning_rate=4e-3, device="cpu", precision="fp32"
 )
 
+# Every part of training that has a state of its own.
+EVERYTHING: dict[str, Any] = {"average": 0.9, "word_loss": 0.1, "schedule": "cosine"}
+
 
 def drawn_picture(generator: np.random.Generator, size_px: int = 32) -> tuple[NDArray[np.uint8], list[str]]:
     """One coloured shape on white, and its caption; captions differ in length."""

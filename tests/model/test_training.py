@@ -1,6 +1,7 @@
 """Training: learns, repeats itself bit for bit, goes on after a kill, and says clearly what is wrong."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -27,11 +28,13 @@ from model.errors import RunError, UserError
 from model.files import sha256_file
 from model.metrics.bleu import bleu
 from model.report import EpochReport
+from model.schedule import WARM_UP, cosine
 from model.search import SearchConfig
 from model.store import PictureStore, write_store
 from model.training import TrainConfig
 from model.vocabulary import Vocabulary
-from tests.model.parts import DECODER, ENCODER, SEARCH, info, run_training, write_data
+from model.word_head import WordHead
+from tests.model.parts import DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +148,25 @@ def test_the_average_forgets_the_beginning_first_and_then_at_its_decay() -> None
     assert model.weight.item() == 4.0
 
 
+def test_the_word_head_is_asked_for_the_captions_words_and_for_no_padding() -> None:
+    torch.manual_seed(0)
+    head, grid = WordHead(encoder_size=4, vocabulary_size=6), random_grid(2, encoder_size=4, dtype=torch.float32)
+    logits = grid.pooled().mean(1) @ head.weight.T + head.bias  # (B, V)
+    present = [{2, 5}, {3}]
+    expected = sum(
+        -torch.log(torch.sigmoid(logits[row, word] if word in words else -logits[row, word]))
+        for row, words in enumerate(present)
+        for word in range(1, 6)
+    )
+    torch.testing.assert_close(head.loss(grid, torch.tensor([[2, 5, 2], [3, 0, 0]])), expected)
+
+
+def test_the_word_loss_teaches_and_leaves_nothing_in_the_model(data: Path, tmp_path: Path) -> None:
+    without, taught = run_training(data, tmp_path / "a"), run_training(data, tmp_path / "b", word_loss=0.5)
+    assert state(without.model_dir).keys() == state(taught.model_dir).keys()
+    assert not torch.equal(*(state(one.model_dir)["encoder.blocks.0.weight"] for one in (without, taught)))
+
+
 def test_half_precision_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.precision is fp16, which only GPUs compute in"):
         run_training(data, tmp_path / "run", precision="fp16")
@@ -157,7 +179,7 @@ def test_loading_by_workers_changes_nothing(data: Path, tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.model.parts import run_training
+from tests.model.parts import EVERYTHING, run_training
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -182,13 +204,13 @@ def before_it_counts(event, arguments):
 if sys.argv[3] != "in_the_epoch":
     sys.addaudithook(globals()[sys.argv[3]])
 progress = {"on_progress": in_the_epoch} if sys.argv[3] == "in_the_epoch" else {}
-run_training(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_minutes=1e-9, average=0.9, **progress)
+run_training(Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_minutes=1e-9, **EVERYTHING, **progress)
 """
 
 
 @pytest.mark.parametrize("moment", ["in_the_epoch", "while_writing", "before_it_counts"])
 def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, moment: str) -> None:
-    undisturbed = run_training(data, tmp_path / "undisturbed", checkpoint_minutes=1e-9, average=0.9)
+    undisturbed = run_training(data, tmp_path / "undisturbed", checkpoint_minutes=1e-9, **EVERYTHING)
     threads = str(torch.get_num_threads())
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, data, tmp_path / "killed", moment],
@@ -196,7 +218,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, mome
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     assert len(list((tmp_path / "killed").glob("checkpoint-*"))) <= 2
-    resumed = run_training(data, tmp_path / "killed", checkpoint_minutes=1e-9, average=0.9)
+    resumed = run_training(data, tmp_path / "killed", checkpoint_minutes=1e-9, **EVERYTHING)
     assert outcome(resumed) == outcome(undisturbed)
     assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "undisturbed")
 
@@ -272,7 +294,7 @@ from tests.model.parts import DECODER, run_training
 encoder = EncoderConfig(name="resnet18", weights=sys.argv[3], grid=0)
 run_training(
     Path(sys.argv[1]), Path(sys.argv[2]), encoder=encoder,
-    decoder=replace(DECODER, dropout=0.0), freeze_encoder_epochs=1,
+    decoder=replace(DECODER, dropout=0.0), freeze_encoder_epochs=1, word_loss=0.1,
 )
 """
 
@@ -284,6 +306,7 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
         "encoder": EncoderConfig(name="resnet18", weights=str(weights), grid=0),
         "decoder": replace(DECODER, dropout=0.0),
         "freeze_encoder_epochs": 1,
+        "word_loss": 0.1,
     }
     alone = run_training(data, tmp_path / "alone", **settings)
     script = tmp_path / "two.py"
@@ -335,6 +358,20 @@ def test_learning_rates_fall_on_a_plateau_and_training_stops(data: Path, tmp_pat
     rates = [report.learning_rates["decoder"] / 1e-12 for report in result.history]
     assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25])
     assert result.best_epoch == 1
+
+
+def test_learning_rates_rise_and_fall_along_a_cosine_whose_length_a_resumed_run_cannot_change(
+    data: Path, tmp_path: Path
+) -> None:
+    result = run_training(data, tmp_path / "run", schedule="cosine", epochs=4, decoder_learning_rate=1e-3)
+    rates = [report.learning_rates["decoder"] / 1e-3 for report in result.history]
+    last_steps = [0.5 * (1 + math.cos(math.pi * (epoch - 0.1) / 4)) for epoch in (1, 2, 3, 4)]  # 5 steps an epoch
+    assert rates == pytest.approx(last_steps)
+    assert cosine(0.0) == 0
+    assert cosine(WARM_UP / 2) == pytest.approx(0.5)
+    assert cosine(1.0) == pytest.approx(0)
+    with pytest.raises(UserError, match=r"train\.epochs \(4, now 5\)"):
+        run_training(data, tmp_path / "run", schedule="cosine", epochs=5, decoder_learning_rate=1e-3)
 
 
 def test_a_loss_that_is_no_number_names_epoch_and_batch(data: Path, tmp_path: Path) -> None:
