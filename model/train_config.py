@@ -16,6 +16,7 @@ class TrainConfig:
 
     epochs: int = setting(31, "At most so many passes over the training captions", unit="epochs")
     seed: int = setting(1, "All chances of training come from it")
+    warm_start: str = setting("", "Weights to start from: champion, or a model directory; shared words keep theirs")
     batch_size: int = setting(32, "Captions a step, over all processes together", unit="captions")
     max_words: int = setting(50, "Longer training captions are cut here and not taught to end", unit="words")
     encoder_learning_rate: float = setting(1e-4, "Adam's learning rate for the encoder")
@@ -64,7 +65,8 @@ class TrainConfig:
 
 
 # These may change between an interruption and its resumption without another outcome being asked for.
-FREE_SETTINGS = ("epochs", "device", "workers", "checkpoint_minutes")
+# (warm_start: a folder may move, and a checkpoint needs it no more.)
+FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "checkpoint_minutes")
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:

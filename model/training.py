@@ -23,6 +23,7 @@ from model.report import EpochReport, Sample, TrainResult
 from model.search import SearchConfig
 from model.train_config import TrainConfig, fixed_settings
 from model.vocabulary import Vocabulary
+from model.warm_start import start_from
 
 __all__ = ["EpochReport", "Sample", "TrainConfig", "TrainResult", "train"]
 logger = logging.getLogger(__name__)
@@ -81,7 +82,15 @@ def train(
         out_of_memory_says("lower train.batch_size, image.size_px or search.beam_size"),
     ):
         torch.manual_seed(config.seed)
-        captioner = Captioner(encoder=encoder, decoder=decoder, vocabulary_size=len(words)).to(device)
+        captioner = Captioner(
+            encoder=encoder, decoder=decoder, vocabulary_size=len(words), load_weights=not config.warm_start
+        )
+        described = _hashes(training)
+        if config.warm_start:
+            shared, before = start_from(Path(config.warm_start), captioner, words)
+            described = sorted({*described, *before})  # what the weights began with counts as trained on
+            logger.info("starting from %s: %d of %d words are known", config.warm_start, shared, len(words))
+        captioner.to(device)
         settings = {
             "encoder": asdict(encoder),
             "decoder": asdict(decoder),
@@ -100,7 +109,7 @@ def train(
             run=run,
             features=features or run / "features",
             settings=json.loads(json.dumps(settings)),
-            facts={**(facts or {}), "training_descriptions": _hashes(training)},
+            facts={**(facts or {}), "training_descriptions": described},
             on_epoch=on_epoch or (lambda _: None),
             on_progress=on_progress if distributed.rank() == 0 else no_progress,
         )()

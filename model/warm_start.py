@@ -1,0 +1,53 @@
+"""Starts a training from the weights of another model, whose words may be others."""
+
+from pathlib import Path
+
+import torch
+
+from model.captioner import Captioner
+from model.directory import load_model
+from model.errors import UserError
+from model.vocabulary import Vocabulary
+
+# What gives the tensors their shapes, but for the number of words.
+SHAPED_BY = {
+    "encoder": ("name", "max_stride_px"),
+    "decoder": ("attention_size", "embedding_size", "hidden_size"),
+}
+# Tensors with a row for each word of the vocabulary.
+WORD_ROWS = ("decoder.embedding.weight", "decoder.output.weight", "decoder.output.bias")
+
+
+@torch.no_grad()
+def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[int, list[str]]:
+    """Fill a new model with the weights of a model directory; a word that only the new one knows stays as it began.
+
+    Args:
+        folder: the model directory.
+        captioner: the new model, as it was initialised.
+        words: the new model's vocabulary.
+
+    Returns:
+        How many words both know, and the hashes of the descriptions that the weights come from.
+
+    Raises:
+        UserError: the folder is no whole model directory, or holds a model of another shape.
+    """
+    old, old_words, config = load_model(folder)
+    for section, names in SHAPED_BY.items():
+        for name in names:
+            theirs, mine = (getattr(getattr(one, section).config, name) for one in (old, captioner))
+            if theirs != mine:
+                raise UserError(
+                    f"train.warm_start: the model in {folder} has {section}.{name}={theirs}, and this training has "
+                    f"{mine}: set {section}.{name}={theirs}, or train without warm_start"
+                )
+    shared = [word for word in words.words if word in old_words.indices]
+    to, of = ([one.indices[word] for word in shared] for one in (words, old_words))
+    state, fresh = old.state_dict(), captioner.state_dict()
+    for name in WORD_ROWS:
+        rows = fresh[name].cpu().clone()  # (V, …)
+        rows[to] = state[name][of]
+        state[name] = rows
+    captioner.load_state_dict(state)
+    return len(shared), list(config.get("training_descriptions", ()))
