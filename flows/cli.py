@@ -87,8 +87,18 @@ def make_parser() -> argparse.ArgumentParser:
         "demo", "make a catalogue, run the whole pipeline on it, show the scores", "demo.demo", settings_parser("demo")
     )
     demo.add_argument("--items", type=int, metavar="N", help="records in the catalogue")
-    add("run", "the full pipeline", "commands.run", settings, source)
-    add("prepare", "the data stages: up to the two HDF5 files and the vocabulary", "commands.prepare", settings, source)
+    full = add("run", "the full pipeline", "commands.run", settings, source)
+    data = add(
+        "prepare", "the data stages: up to the two HDF5 files and the vocabulary", "commands.prepare", settings, source
+    )
+    for command in (full, data):
+        command.add_argument(
+            "--refresh-images",
+            action="append_const",
+            const="fetch.refresh=true",
+            dest="assignments",
+            help="fetch all pictures again, also those that are there already",
+        )
     resume = add("resume", "continue the last (or named) failed or killed run where it stopped", "commands.resume")
     resume.add_argument("run", nargs="?", metavar="RUN", help="a run's id, from `ec-descr-gen runs`")
     add("runs", "runs, and the command that resumes each", "commands.runs")

@@ -1,6 +1,9 @@
 """Runs a flow from the command line: under the lock, with a Prefect server, new or continued."""
 
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,6 +13,7 @@ from model.errors import RunError, UserError
 from tasks.lock import workdir_lock
 from tasks.runs import Request, RunRecord, find_same
 
+FULL_BYTES = 1_000_000  # too little for a table, a manifest or a page of Prefect's database
 logger = logging.getLogger(__name__)
 
 
@@ -26,7 +30,8 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
         server = PrefectServer(workdir).start()
         flow, parameters = _flow_of(request, workdir)
         server.wait()
-        result: dict[str, Any] = flow(**parameters)
+        with full_disk_explained(workdir):
+            result: dict[str, Any] = flow(**parameters)
         return result
 
 
@@ -48,7 +53,23 @@ def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
         server = PrefectServer(workdir).start()
         flow, parameters = _flow_of(record.request, workdir)
         server.wait()
-        return _retry(UUID(record.flow_run_id), flow, parameters)
+        with full_disk_explained(workdir):
+            return _retry(UUID(record.flow_run_id), flow, parameters)
+
+
+@contextmanager
+def full_disk_explained(workdir: Path) -> Iterator[None]:
+    """Say plainly that the disk is full, whatever failed for it first: a step, the run's record, Prefect's database.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError | RunError) or shutil.disk_usage(workdir).free > FULL_BYTES:
+            raise
+        raise RunError(f"the disk of {workdir} is full: free some space, then resume") from error
 
 
 def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:

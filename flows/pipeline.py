@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 
 from flows.prepare import chunk_runner, data_stages
 from flows.settings import Settings
+from tasks.catalog.urls import without_secrets
 from tasks.evaluate import evaluate
 from tasks.lock import workdir_lock
 from tasks.register import register
@@ -48,7 +49,11 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
         workdir=run.workdir,
         run_dir=run.folder,
         name=f"{Path(request.catalog).stem} {run.record.run_id}",
-        parameters={"catalog_file": request.catalog, "image_base_url": request.image_base_url, **request.settings},
+        parameters={
+            "catalog_file": request.catalog,
+            "image_base_url": without_secrets(request.image_base_url),
+            **request.settings,
+        },
         tags=environment_tags(),
     )
     try:

@@ -79,6 +79,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
         image=settings.image,
         config=settings.fetch,
         deduplicate=settings.deduplicate,
+        run_id=run.record.run_id,
     )
     run.note(stage="pack")
     pictures = pack(
@@ -88,6 +89,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
         exact=settings.sample.exact,
         deduplicate=settings.deduplicate,
     )
+    run.bind_pictures(pictures["digest"])
     run.note(stage="vocabulary")
     words = build_vocabulary(dataset, settings.vocabulary)
     overview = report(dataset)

@@ -6,6 +6,7 @@ Run as a module, this file *is* that server; imported, it starts one.
 
 import atexit
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from typing import Self
 
 from model.errors import RunError
 
+logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 180.0
 LOOPBACK = "127.0.0.1"
 
@@ -89,19 +91,31 @@ class PrefectServer:
             atexit.register(self.stop)
             port = free_port()
             self.api_url = f"http://{LOOPBACK}:{port}/api"
-            folder = self.workdir / "prefect"
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "server.log").open("ab") as log:
-                self.process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-m", "flows.server", str(port)],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
-                    start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
-                )
+            self.process = self._spawn(port)
         os.environ["PREFECT_API_URL"] = self.api_url
         return self
+
+    def _spawn(self, port: int) -> "subprocess.Popen[bytes]":
+        folder = self.workdir / "prefect"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "server.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "flows.server", str(port)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
+                start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
+            )
+
+    def _bring_back(self) -> None:
+        """Start the server again, at the same address, whenever it ends unasked; Prefect's client waits meanwhile."""
+        port = int(self.api_url.rsplit(":", 1)[1].partition("/")[0])
+        while (process := self.process) is not None:
+            process.wait()
+            if self.process is process:
+                logger.warning("Prefect's server has ended: starting it again")
+                self.process = self._spawn(port)
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -116,17 +130,19 @@ class PrefectServer:
                 what = f"did not start: see {log}" if self.process else f"does not answer at {self.api_url}: start it"
                 raise RunError(f"Prefect's server {what}")
             time.sleep(0.1)
+        if self.process is not None:
+            threading.Thread(target=self._bring_back, daemon=True).start()
 
     def stop(self) -> None:
         """Stop the server of our own, if there is one, and wait until it is gone."""
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
+        process, self.process = self.process, None
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
             try:
-                self.process.wait(timeout=10)
+                process.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
+                process.kill()
+                process.wait()
 
 
 def serve(port: int) -> None:

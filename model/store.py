@@ -127,9 +127,13 @@ class PictureStore:
     def read(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
         """Pictures uint8 (B, C, S, S), in the order asked for; repeated rows are allowed.
 
+        A slice is taken as a part of a walk through the store: its pages are given back, so that walking through
+        gigabytes takes no more memory than a part.
+
         Raises:
             IndexError: a row outside 0 … N-1.
         """
+        walk = isinstance(rows, slice)
         if isinstance(rows, slice):
             rows = range(*rows.indices(len(self)))
         wanted = np.fromiter(rows, np.int64, len(rows))  # (B,)
@@ -147,6 +151,11 @@ class PictureStore:
         # (N, C, S, S) -> (B, C, S, S)
         everything = np.frombuffer(self._map, np.uint8, len(self) * math.prod(self._shape), self._offset)
         chosen: NDArray[np.uint8] = everything.reshape(-1, *self._shape)[wanted]
+        if walk and len(wanted):
+            row_bytes = math.prod(self._shape)
+            start = (self._offset + int(wanted.min()) * row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+            end = self._offset + (int(wanted.max()) + 1) * row_bytes
+            self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
         return chosen
 
     def close(self) -> None:

@@ -1,23 +1,29 @@
 """Step 4: fetch the pictures, a Prefect task a chunk."""
 
+import logging
 from pathlib import Path
 
 from prefect import task
+from prefect.context import FlowRunContext
 from prefect.futures import wait
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from model.picture import ImageConfig
 from tasks.catalog.duplicates import DeduplicateConfig
 from tasks.deduplicate import find_repeats
-from tasks.manifest import read_manifest
+from tasks.manifest import manifest_path, read_manifest, write_manifest
 from tasks.pictures import chunks as engine
-from tasks.pictures.chunk_files import Chunk
+from tasks.pictures.chunk_files import Chunk, remove_chunks
+from tasks.pictures.report import pictures_report
 from tasks.pictures.room import check_room
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 from tasks.progress import progress
 from tasks.read import Dataset
+from tasks.shown import show_page, shown_progress
 from tasks.step import RETRIED
 
+logger = logging.getLogger(__name__)
 # The engine has already asked again and again: one more try, for what is not the host's fault.
 CHUNK = RETRIED | {"retries": 1, "retry_delay_seconds": 5}
 
@@ -37,7 +43,7 @@ def fetch_chunk(
         base_url=image_base_url or None,
         image=image,
         config=config,
-        datasets=earlier_datasets(dataset.folder),
+        datasets=[] if config.refresh else earlier_datasets(dataset.folder),
     )
 
 
@@ -48,6 +54,7 @@ def fetch(
     image: ImageConfig,
     config: FetchConfig,
     deduplicate: DeduplicateConfig,
+    run_id: str,
 ) -> None:
     """Fetch chunks until the rows are complete: the sample's first, then the reserve's for what is not to be had.
 
@@ -55,21 +62,57 @@ def fetch(
         UserError: no room on the disk; relative urls without a base.
         RunError: too many failures that may pass.
     """
-    if read_manifest(dataset.folder, "pack") is not None:
-        return
-    check_room(dataset.folder, image)
-    repeats = find_repeats(dataset, deduplicate)
-    while chunks := next_chunks(
-        dataset.folder, base_url=image_base_url or None, image=image, config=config, find_repeats=repeats
-    ):
-        with progress(engine.PROGRESS_STEP, sum(chunk.stop - chunk.start for chunk in chunks), unit="pictures"):
-            futures = [
-                fetch_chunk.submit(dataset, chunk, image_base_url=image_base_url, image=image, config=config)
-                for chunk in chunks
-            ]
+    if config.refresh:
+        forget_pictures(dataset.folder, run_id)
+    try:
+        if read_manifest(dataset.folder, "pack") is None:
+            check_room(dataset.folder, image)
+            repeats = find_repeats(dataset, deduplicate)
+            while chunks := next_chunks(
+                dataset.folder, base_url=image_base_url or None, image=image, config=config, find_repeats=repeats
+            ):
+                fetch_chunks(dataset, chunks, image_base_url=image_base_url, image=image, config=config)
+    finally:
+        page = pictures_report(dataset.folder, image)
+        show_page(page, key="pictures", description=f"dataset {dataset.id}")
+
+
+def fetch_chunks(
+    dataset: Dataset, chunks: list[Chunk], *, image_base_url: str, image: ImageConfig, config: FetchConfig
+) -> None:
+    """Fetch some chunks, side by side. Raises RunError when one fails; the others are brought to their end first."""
+    total = sum(len(chunk) for chunk in chunks)
+    with progress(engine.PROGRESS_STEP, total, unit="pictures") as bar, shown_progress(bar, key="fetching-pictures"):
+        futures = [
+            fetch_chunk.submit(dataset, chunk, image_base_url=image_base_url, image=image, config=config)
+            for chunk in chunks
+        ]
+        try:
             wait(futures)
-        for future in futures:
-            future.result()
+        except BaseException:  # Ctrl-C, a worker told to stop
+            logger.info("stopping: what is being fetched now is brought to its end, the rest is left for resume")
+            _leave_the_rest()
+            raise
+    for future in futures:
+        future.result()
+
+
+def _leave_the_rest() -> None:
+    """Begin no chunk any more; return when those in flight have ended."""
+    context = FlowRunContext.get()
+    if context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner):
+        context.task_runner.cancel_all()
+
+
+def forget_pictures(folder: Path, run_id: str) -> None:
+    """Forget the pictures of a dataset, and what was made of them, so that all are asked for again: once a run."""
+    refreshed = read_manifest(folder, "refresh")
+    if refreshed is not None and refreshed["run_id"] == run_id:
+        return
+    for stage in ("report", "vocabulary", "pack"):
+        manifest_path(folder, stage).unlink(missing_ok=True)
+    remove_chunks(folder)
+    write_manifest(folder, "refresh", files=[], facts={"run_id": run_id})
 
 
 def earlier_datasets(folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ class Bar:
 
     def __init__(self, step: str, total: int | None, unit: str) -> None:
         self.step, self.total, self.unit = step, total, unit
-        self.done = 0
+        self.done, self.note = 0, ""
         self.started = self.last_line = time.monotonic()
         self.handle = _display.add_task(step, total=total, note="") if _display else None
 
@@ -48,18 +48,20 @@ class Bar:
         """`count` more are done. The note, a few words, replaces the one before."""
         with _lock:
             self.done += count
+            self.note = note or self.note
             now = time.monotonic()
             if _display is not None and self.handle is not None:
-                _display.update(self.handle, advance=count, note=note or None)
+                _display.update(self.handle, advance=count, note=self.note)
             elif now - self.last_line >= LINE_INTERVAL_S or (count and self.done == self.total):
                 self.last_line = now
-                logger.info(self._line(now, note))
+                logger.info(self.line())
 
-    def _line(self, now: float, note: str) -> str:
-        remark = f" ({note})" if note else ""
+    def line(self) -> str:
+        """How far it is, in one line: done, of how many, how long is left, and the last note."""
+        remark = f" ({self.note})" if self.note else ""
         if self.total is None:
             return f"{self.step}: {self.done:,} {self.unit}{remark}"
-        seconds = now - self.started
+        seconds = time.monotonic() - self.started
         left_s = seconds / self.done * (self.total - self.done) if self.done else float("nan")
         left = f", {format_seconds(left_s)} left" if self.done < self.total and self.done else ""
         return f"{self.step}: {self.done:,} of {self.total:,} {self.unit}{left}{remark}"

@@ -3,13 +3,13 @@
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from model.files import read_json, write_json, write_text
 from tasks.catalog.report import catalog_report
 from tasks.catalog.report_text import report_markdown
 from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset
+from tasks.shown import show_page
 from tasks.step import RETRIED
 
 REPORT_JSON, REPORT_MARKDOWN = "report.json", "report.md"
@@ -24,6 +24,6 @@ def report(dataset: Dataset) -> dict[str, Any]:
         write_json(paths[0], found)
         write_text(paths[1], report_markdown(found))
         write_manifest(dataset.folder, "report", files=paths, facts={})
-    create_markdown_artifact(paths[1].read_text(encoding="utf-8"), key="catalogue", description=f"dataset {dataset.id}")
+    show_page(paths[1].read_text(encoding="utf-8"), key="catalogue", description=f"dataset {dataset.id}")
     values: dict[str, Any] = read_json(paths[0])
     return values

@@ -53,6 +53,7 @@ class RunRecord:
     updated_at: str
     dataset_id: str
     result: dict[str, Any] | None
+    dataset_digest: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -149,6 +150,19 @@ class OpenRun:
             )
         self.note(dataset_id=dataset_id)
 
+    def bind_pictures(self, digest: str) -> None:
+        """Note the bytes of the dataset.
+
+        Raises:
+            UserError: the run had other ones before: another run fetched the pictures again meanwhile.
+        """
+        if self.record.dataset_digest not in {"", digest}:
+            raise UserError(
+                f"the pictures of dataset {self.record.dataset_id} were fetched again since run {self.record.run_id} "
+                "began, and are not the same: start a new run with `ec-descr-gen run`"
+            )
+        self.note(dataset_digest=digest)
+
 
 @contextmanager
 def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[OpenRun]:
@@ -173,6 +187,8 @@ def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[Open
         yield run
     except BaseException as error:
         reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
+        if isinstance(error, KeyboardInterrupt):
+            reason = "stopped with Ctrl-C"
         run.note(state="failed", reason=reason or type(error).__name__)
         raise
     run.note(state="completed")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tasks.catalog.html_text import strip_html
 from tasks.catalog.source import Fault
-from tasks.catalog.urls import PLAIN_URL, is_relative, url_fault
+from tasks.catalog.urls import PLAIN_URL, is_relative, url_fault, without_secrets
 
 FIELDS = (
     "id",
@@ -84,16 +84,16 @@ class Extractor:
         if url is None:
             url = _first_picture(get(self.images))
         if not isinstance(url, str) or not (url := url.strip()):
-            return Fault("no picture url", _show(url) if url else "")
+            return Fault("no picture url", _show(without_secrets(str(url))) if url else "")
         if self.cut_query:
             url = url.partition("?")[0]
         if url.startswith("//"):
             url = "https:" + url
         if not PLAIN_URL.fullmatch(url):
             if fault := url_fault(url):
-                return Fault("malformed url", f"{_show(url)} {fault}")
+                return Fault("malformed url", f"{_show(without_secrets(url))} {fault}")
             if not self.has_base and is_relative(url):
-                return Fault("relative url", f"{_show(url)} needs --image-base-url")
+                return Fault("relative url", f"{_show(without_secrets(url))} needs --image-base-url")
 
         references = self._references(raw)
         if not references and self.wants_description:

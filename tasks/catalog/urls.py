@@ -9,6 +9,7 @@ PLAIN_URL = re.compile(r"https?://[a-z0-9.\-]+/[A-Za-z0-9/._~%+\-]*")
 _ABSOLUTE = re.compile(r"https?://[^\s/?#@\\]+(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+_USER = re.compile(r"//[^/]*@")
 _HOST = re.compile(r"^(?:https?:)?//[^/?#]*", re.IGNORECASE)
 
 
@@ -38,6 +39,12 @@ def normalise_url(url: str) -> str:
         return url
     end = url.find("/", len("https://"))
     return url[:end].lower() + url[end:] if end > 0 else url.lower()
+
+
+def without_secrets(url: str) -> str:
+    """The url as it may be shown: no user, no password, no query, no fragment; a path stays as it is."""
+    shown = url.partition("#")[0].partition("?")[0]
+    return _USER.sub("//", shown)
 
 
 def resolve_url(url: str, base: str) -> str | Path:

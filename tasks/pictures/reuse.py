@@ -33,7 +33,7 @@ class StoredPicture:
     def read(self) -> NDArray[np.uint8] | None:
         """Its pixels, uint8 (C, S, S); None if they are not those that were written."""
         if isinstance(self.source, PictureStore):
-            pixels: NDArray[np.uint8] = self.source.read([self.row])[0]
+            pixels: NDArray[np.uint8] = self.source.read(slice(self.row, self.row + 1))[0]
             whole = hashlib.sha256(pixels.data).hexdigest() == self.outcome.digest
             return pixels if whole else None
         descriptor = os.open(self.source.pixels, os.O_RDONLY)

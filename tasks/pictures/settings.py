@@ -28,6 +28,7 @@ class FetchConfig:
     breaker_s: float = setting(30.0, "how long a dead host is left alone", unit="s")
     max_failure_rate: float = setting(0.1, "share of a chunk that may fail for passing reasons before the run stops")
     allow_private_hosts: bool = setting(False, "also ask loopback, private and link-local addresses")
+    refresh: bool = setting(False, "ask once more for pictures that are there already")
     contact: str = setting("", "an address or URL for the User-Agent, so that a host can reach you")
     compression: str = setting("none", "of the picture files, lossless: none, lzf (fast) or gzip (smaller)")
 

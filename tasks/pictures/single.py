@@ -3,6 +3,7 @@
 import asyncio
 
 from model.errors import RunError, UserError
+from tasks.catalog.urls import without_secrets
 from tasks.pictures.address import Address, resolve
 from tasks.pictures.client import Answer, Client
 from tasks.pictures.outcome import Failed, Fetched
@@ -18,7 +19,7 @@ def fetch_bytes(url: str) -> bytes:
     """
     address = resolve(url, None)
     if isinstance(address, Failed):
-        raise UserError(f"{url} is no address of a picture: {address.reason}")
+        raise UserError(f"{without_secrets(url)} is no address of a picture: {address.reason}")
     answer = asyncio.run(_ask(url, address))
     if isinstance(answer.result, Failed):
         kind = RunError if answer.result.passing else UserError

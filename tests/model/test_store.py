@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -144,3 +145,16 @@ def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="no picture store of schema 1"):
         PictureStore(tmp_path / "other.h5")
+
+
+def test_walking_through_a_store_takes_no_memory_that_grows_with_it(tmp_path: Path) -> None:
+    count, size_px = 400, 256  # 79 MB
+    picture = np.zeros((3, size_px, size_px), np.uint8)
+    info = StoreInfo(rows=count, size_px=size_px, resize="squash", fingerprint="f", dataset_id="d")
+    write_store(tmp_path / "big.h5", (("a", "train", picture) for _ in range(count)), info)
+    store = PictureStore(tmp_path / "big.h5")
+    store.read(slice(0, 1))
+    before = psutil.Process().memory_info().rss
+    for start in range(0, count, 20):
+        store.read(slice(start, start + 20))
+    assert psutil.Process().memory_info().rss - before < 30_000_000

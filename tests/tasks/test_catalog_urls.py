@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.catalog.urls import PLAIN_URL, is_relative, normalise_url, resolve_url, url_fault
+from tasks.catalog.urls import PLAIN_URL, is_relative, normalise_url, resolve_url, url_fault, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,19 @@ def test_a_url_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
             resolve_url(url, str(tmp_path))
     with pytest.raises(ValueError, match="no --image-base-url"):
         resolve_url("a.jpg", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ann:secret@a.b/c.jpg", "https://a.b/c.jpg"),
+        ("https://ann:se@cret@a.b/c.jpg?token=secret#secret", "https://a.b/c.jpg"),
+        ("http://ann:secret@two words/", "http://two words/"),
+        ("//secret@a.b/c", "//a.b/c"),
+        ("https://a.b/thumb@2x.jpg", "https://a.b/thumb@2x.jpg"),
+        ("a.jpg?key=secret", "a.jpg"),
+        ("images/a.jpg", "images/a.jpg"),
+    ],
+)
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown

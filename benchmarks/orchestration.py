@@ -1,0 +1,118 @@
+"""Prefect's share of a large download: `python -m benchmarks.orchestration`.
+
+Fetches and packs the same pictures with the steps as Prefect tasks of a flow, against a server that runs already, and
+with the engine alone, in turns, in one process. Prints both wall times, the difference as a share, and peak memory.
+The pictures are the fetch benchmark's studio photographs, each asked for under several URLs.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.corpus import STUDIO, make_corpus
+from benchmarks.fetch import CONFIG, IMAGE, nginx
+from flows.server import PrefectServer
+
+
+def write_sample(folder: Path, urls: list[str]) -> None:
+    """A dataset's folder with nothing but its sample."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    count = len(urls)
+    columns = {
+        "record_id": [str(number) for number in range(count)],
+        "url": urls,
+        "references": [["words"]] * count,
+        "split": ["train"] * count,
+        "order": list(range(count)),
+        "in_sample": [True] * count,
+    }
+    pq.write_table(pa.table(columns), folder / "sample.parquet")
+
+
+def with_prefect(folder: Path) -> str:
+    """Fetch and pack as the pipeline does; returns the dataset's digest."""
+    from prefect import flow
+
+    from flows.prepare import chunk_runner
+    from tasks.catalog.duplicates import DeduplicateConfig
+    from tasks.fetch import fetch
+    from tasks.pack import pack
+    from tasks.read import Dataset
+
+    @flow(name="download", task_runner=chunk_runner(), persist_result=False)
+    def download() -> str:
+        dataset = Dataset(id="benchmark", folder=folder, facts={"fingerprint": "", "given_splits": False})
+        rules = DeduplicateConfig(pixels=False)
+        fetch(dataset, image_base_url="", image=IMAGE, config=CONFIG, deduplicate=rules, run_id="benchmark")
+        return str(pack(dataset, image=IMAGE, config=CONFIG, deduplicate=rules, exact=True)["digest"])
+
+    return download()
+
+
+def engine_alone(folder: Path) -> str:
+    """The same without Prefect."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from flows.prepare import CHUNKS_AT_ONCE
+    from tasks.manifest import write_manifest
+    from tasks.pictures.chunk_files import Chunk, remove_chunks
+    from tasks.pictures.chunks import fetch_chunk
+    from tasks.pictures.pack import pack
+    from tasks.pictures.reuse import OUTCOMES_FILE
+    from tasks.pictures.selection import next_chunks
+
+    def fetch(chunk: Chunk) -> None:
+        fetch_chunk(folder, chunk, base_url=None, image=IMAGE, config=CONFIG)
+
+    with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
+        while chunks := next_chunks(folder, base_url=None, image=IMAGE, config=CONFIG, find_repeats=None):
+            list(pool.map(fetch, chunks))
+    packed = pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
+    write_manifest(folder, "pack", files=[folder / "train.h5", folder / "test.h5", folder / OUTCOMES_FILE], facts={})
+    remove_chunks(folder)
+    return packed.digest
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=18_000)
+    parser.add_argument("--distinct", type=int, default=1_500, help="files that are drawn")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("workspace/benchmarks/fetch"), help="kept between runs")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder.resolve()
+    root = make_corpus(STUDIO, arguments.distinct, folder)
+    server = PrefectServer(folder / "orchestration").start()
+    server.wait()
+    print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    times: dict[str, list[float]] = {"prefect": [], "engine": []}
+    digests = set()
+    with nginx(root, folder / "nginx") as base:
+        urls = [f"{base}/{number % arguments.distinct:05}.jpg?{number}" for number in range(arguments.pictures)]
+        for _ in range(arguments.rounds):
+            for name, work in (("engine", engine_alone), ("prefect", with_prefect)):
+                dataset = folder / "orchestration" / "datasets" / name
+                write_sample(dataset, urls)
+                started, busy = time.perf_counter(), time.process_time()
+                digests.add(work(dataset))
+                times[name].append(time.perf_counter() - started)
+                print(name, f"{times[name][-1]:.1f} s, processor {time.process_time() - busy:.1f} s", file=sys.stderr)
+                shutil.rmtree(dataset)
+    assert len(digests) == 1, "the two ways gave different bytes"
+    shares = [with_it / without - 1 for with_it, without in zip(times["prefect"], times["engine"], strict=True)]
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": times, "prefects_share": shares, "peak_mb": round(peak_mb)}))
+
+
+if __name__ == "__main__":
+    main()
