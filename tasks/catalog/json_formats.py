@@ -13,7 +13,7 @@ from tasks.catalog.source import BLOCK_BYTES, Batch, Fault, Source
 
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
 _SEPARATOR_GUESSES = 16
-_SPACE = " \t\n\r"
+_SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder(strict=False)  # a raw line break in a text is no reason to lose a catalogue
 
 
@@ -133,7 +133,7 @@ def _parse_values(buffer: bytes, at_end: bool, source: Source, count: int, offse
     try:
         while True:
             position = _skip_space(text, position)
-            if text[position : position + 1] == "]" and not (records and text[whole - 1 : whole] == ","):
+            if text[position : position + 1] == "]":  # a comma before it costs no record
                 return records, _size(text[: position + 1]), True
             if position == len(text):
                 raise json.JSONDecodeError("unexpected end", text, position)
@@ -151,6 +151,7 @@ def _parse_values(buffer: bytes, at_end: bool, source: Source, count: int, offse
         cut_short = error.pos >= len(text) - 16 or error.msg.startswith("Unterminated string")
         if cut_short and not at_end:
             return records, _size(text[:whole]), False
+        cut_short = cut_short and not (error.pos < len(text) and text.rstrip().endswith("]"))
         at = offset + _size(text[: len(text) if cut_short else error.pos])
         what = "breaks off" if cut_short else f"is broken ({error.msg})"
         raise UserError(
@@ -164,9 +165,9 @@ def _parse_values(buffer: bytes, at_end: bool, source: Source, count: int, offse
 
 
 def _skip_space(text: str, position: int) -> int:
-    while text[position : position + 1] in _SPACE and position < len(text):
-        position += 1
-    return position
+    found = _SPACE.match(text, position)
+    assert found is not None, "no space at all is a match too"
+    return found.end()
 
 
 def _size(text: str) -> int:

@@ -292,5 +292,6 @@ def _why_nothing(catalog: Catalog, columns: Mapping[str, str]) -> str:
         "no description": "map the column: --set catalog.columns.description=COLUMN",
         "relative url": "give --image-base-url URL-or-FOLDER",
         "broken UTF-8": "save the file as UTF-8",
+        "broken JSON": "write one JSON array, or one record a line",
     }.get(reason, f"first: {catalog.rejected['detail'][0].as_py()}")
     return f"none of its {catalog.read:,} records can be used; {count:,} have the fault {reason!r}: {remedy}"

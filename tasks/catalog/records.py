@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tasks.catalog.html_text import strip_html
@@ -73,7 +74,7 @@ class Extractor:
             record_id = str(record_id)
         elif isinstance(record_id, str):
             record_id = record_id.strip()
-        elif isinstance(record_id, float) and record_id.is_integer() and abs(record_id) < 1 << 53:
+        elif isinstance(record_id, float | Decimal) and -(2**53) < record_id < 2**53 and record_id % 1 == 0:
             record_id = str(int(record_id))
         else:
             record_id = ""

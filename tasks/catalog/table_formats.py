@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,8 @@ from tasks.catalog.json_formats import parse_record
 from tasks.catalog.source import Batch, Fault, Source
 
 BATCH_ROWS = 4096
+# Few, as a page of kilobytes may hold one long text a million times: a batch is in memory before its size is known.
+PARQUET_BATCH_ROWS = 64
 DELIMITERS = ",;\t|"
 # What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
 _FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]+\|)")
@@ -70,13 +73,18 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
             f"{source.path} is no JSON array, JSON Lines, Parquet, or CSV whose first line names columns such as "
             "id, image_url, description: name yours with --set catalog.columns.description=COLUMN"
         )
-    next(rows)
+    _check_names(source, header, known)
+    try:
+        next(rows)
+    except csv.Error as error:
+        raise UserError(f"{source.path}: the line of column names is broken ({error}): mend it") from None
     records: list[Any] = []
     places: list[int] = []
     while True:
         begins = rows.line_num + 1
         try:
             cells = next(rows)
+            row = _row(header, cells) if cells else None
         except StopIteration:
             break
         except csv.Error as error:
@@ -85,21 +93,23 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
                     f"{source.path}: the quote opened in line {begins:,} is never closed, so the rest of the file "
                     f"({source.position:,} bytes read) is lost: mend that line"
                 ) from None
-            cells = []
-            records.append(Fault("record too long" if "field limit" in str(error) else "broken CSV", str(error)))
-            places.append(rows.line_num)
+            row = Fault("record too long" if "field limit" in str(error) else "broken CSV", str(error))
         if lines.too_long:
             lines.too_long = False
-            records.append(Fault("record too long", f"more than catalog.max_record_bytes = {max_record_bytes:,}"))
-            places.append(rows.line_num)
-        elif cells:
-            records.append(_row(header, cells))
+            row = Fault("record too long", f"more than catalog.max_record_bytes = {max_record_bytes:,}")
+        if row is not None:
+            records.append(row)
             places.append(rows.line_num)
         if len(records) == BATCH_ROWS:
             yield Batch(records, places)
             records, places = [], []
     if records:
         yield Batch(records, places)
+
+
+def _check_names(source: Source, names: Collection[str], known: Collection[str]) -> None:
+    if repeated := [name for name, count in Counter(names).items() if count > 1 and name in known]:
+        raise UserError(f"{source.path} has more than one column named {repeated[0]}: rename all but one of them")
 
 
 def _header(line: str, delimiter: str) -> list[str]:
@@ -143,11 +153,14 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
             file = pq.ParquetFile(BytesIO(whole))
         else:
             file = pq.ParquetFile(source.path)
+        _check_names(source, file.schema_arrow.names, known)
         columns = [name for name in file.schema_arrow.names if name in known]
         if not columns:
             raise UserError(f"{source.path} has none of the columns {', '.join(sorted(known))}")
+        plain = pa.schema([(name, _plain(file.schema_arrow.field(name).type)) for name in columns])
         size = 0
-        for rows in file.iter_batches(BATCH_ROWS, columns=columns):
+        for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
+            rows = batch if batch.schema.types == plain.types else batch.cast(plain)
             size += rows.nbytes
             if size > max_bytes:
                 raise UserError(
@@ -161,14 +174,27 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
         raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {message}") from None
 
 
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without dictionaries, whose values may be many times what they say they take."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([(part.name, _plain(part.type)) for part in kind])
+    return kind
+
+
 def _rows(rows: pa.RecordBatch) -> list[Any]:
+    unreadable = (ValueError, OverflowError, LookupError)  # no UTF-8, a date that Python can't hold, no such time zone
     try:
         records: list[Any] = rows.to_pylist()
-    except UnicodeDecodeError:
+    except unreadable:
         records = []
         for index in range(rows.num_rows):
             try:
                 records += rows.slice(index, 1).to_pylist()
-            except UnicodeDecodeError as error:
-                records.append(Fault("broken UTF-8", str(error.reason)))
+            except unreadable as error:
+                is_text = isinstance(error, UnicodeDecodeError)
+                records.append(Fault("broken UTF-8" if is_text else "unreadable value", str(error)))
     return records

@@ -6,6 +6,7 @@ import random
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,17 @@ def test_truncated_json_names_the_whole_records_and_the_byte_where_it_breaks_off
 def test_a_json_array_broken_in_its_middle_says_where(read: Callable[..., Catalog]) -> None:
     with pytest.raises(UserError, match=r"is broken \(Expecting ':' delimiter\) at byte 85, after 1 whole records"):
         read(b"[" + LINES[0] + b', {"id" 1}, ' + LINES[1] + b"]" + b" " * 100)
+    for content, byte in ((b"[" + LINES[0] + b"}]", 77), (b"[,]", 1), (b"[" + LINES[0] + b",," + LINES[1] + b"]", 78)):
+        with pytest.raises(UserError, match=rf"is broken \(.*\) at byte {byte}, after [01] whole records"):
+            read(content)
     with pytest.raises(UserError, match="something follows the array's end"):
         read(b"[" + LINES[0] + b"] []")
     with pytest.raises(UserError, match="something follows the array's end"):
         read(b"[" + LINES[0] + b"]" + b" " * 3_000_000 + b"x")
+
+
+def test_a_comma_behind_the_last_record_loses_none(read: Callable[..., Catalog]) -> None:
+    assert read(b"[" + b",".join(LINES) + b",\n]").records.num_rows == 3
 
 
 def test_a_truncated_json_line_is_one_rejection_with_its_byte(read: Callable[..., Catalog]) -> None:
@@ -173,6 +181,23 @@ def test_csv_rows_of_another_width_are_rejected_and_empty_lines_are_none(read: C
     assert rejections(catalog) == [("line 4", "wrong number of columns"), ("line 6", "wrong number of columns")]
 
 
+def test_a_column_that_stands_twice_is_named(tmp_path: Path, read: Callable[..., Catalog]) -> None:
+    message = "more than one column named description: rename all but one of them"
+    with pytest.raises(UserError, match=message):
+        read(b"id,image_url,description,title,description\n1,https://a.b/1.jpg,one,two,three\n")
+    table = pa.table([["1"], ["https://a.b/c"], ["x"], ["y"]], ["id", "image_url", "description", "description"])
+    pq.write_table(table, tmp_path / "twice")
+    with pytest.raises(UserError, match=message):
+        read_catalog(tmp_path / "twice", CatalogConfig())
+    assert read(b"id,image_url,description,x,x\n1,https://a.b/1.jpg,one,two,three\n").records.num_rows == 1
+
+
+@pytest.mark.parametrize("header", [b'id,image_url,"description', b'id,image_url,"desc"ription'])
+def test_a_broken_line_of_column_names_is_one_clear_line(header: bytes, read: Callable[..., Catalog]) -> None:
+    with pytest.raises(UserError, match="the line of column names is broken"):
+        read(header + b"\n1,https://a.b/1.jpg,one\n")
+
+
 def test_a_csv_quote_that_is_never_closed_names_its_line(read: Callable[..., Catalog]) -> None:
     with pytest.raises(UserError, match="the quote opened in line 3 is never closed"):
         read(CSV + b'1,https://a.b/1.jpg,"never closed\n' + b"2,https://a.b/2.jpg,two\n" * 10)
@@ -194,6 +219,26 @@ def test_a_parquet_bomb_stops_at_the_bound(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"grows beyond 1,000,000 bytes in memory"):
         read_catalog(tmp_path / "bomb", CatalogConfig(max_decompressed_bytes=1_000_000))
     assert read_catalog(tmp_path / "bomb", CatalogConfig()).records.num_rows == 20_000
+
+
+def test_a_text_that_parquet_holds_once_for_many_rows_counts_for_each(tmp_path: Path) -> None:
+    once = pa.DictionaryArray.from_arrays(pa.array([0] * 60), pa.array(["dress " * 20_000]))
+    texts = pa.ListArray.from_arrays(pa.array(range(61), pa.int32()), once)
+    plain = {"id": list(range(60)), "image_url": ["https://a.b/c"] * 60}
+    for columns in (plain | {"description": once}, plain | {"descriptions": texts}):
+        pq.write_table(pa.table(columns), tmp_path / "bomb")
+        with pytest.raises(UserError, match=r"grows beyond 1,000,000 bytes in memory"):
+            read_catalog(tmp_path / "bomb", CatalogConfig(max_decompressed_bytes=1_000_000))
+        assert read_catalog(tmp_path / "bomb", CatalogConfig()).records.num_rows == 60
+
+
+def test_parquet_values_that_python_cannot_hold_reject_their_row(tmp_path: Path) -> None:
+    good = {"id": [Decimal(1), Decimal(2)], "image_url": ["https://a.b/c"] * 2, "description": ["one", "two"]}
+    for column in (pa.array([10**14, 5], pa.timestamp("s")), pa.array([10**8, 5], pa.date32())):
+        pq.write_table(pa.table(good | {"title": column}), tmp_path / "dates")
+        catalog = read_catalog(tmp_path / "dates", CatalogConfig())
+        assert catalog.records["record_id"].to_pylist() == ["2"]
+        assert rejections(catalog) == [("row 0", "unreadable value")]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +301,9 @@ RECORD = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=200
+)
 @given(records=st.lists(RECORD, max_size=6), lines=st.booleans())
 def test_whatever_json_holds_every_record_is_kept_or_rejected(records: list[Any], lines: bool, tmp_path: Path) -> None:
     good = {"id": "good", "image_url": "https://a.b/good", "description": "good", "split": "train"}
@@ -270,7 +317,9 @@ def test_whatever_json_holds_every_record_is_kept_or_rejected(records: list[Any]
     assert all(catalog.records["references"].to_pylist())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=300
+)
 @given(data=st.data())
 def test_whatever_bytes_a_file_holds_reading_ends_in_a_catalogue_or_one_clear_line(
     data: st.DataObject, tmp_path: Path
