@@ -1,32 +1,51 @@
-"""Pictures as training sees them: mirrored, turned a little. Runs on the pictures' device, with chances drawn before.
+"""Pictures as training sees them: mirrored, turned and moved a little, on their own device, by chances drawn before.
 
 B batch, S picture side.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+STILL = torch.eye(2, 3)
 
-def augment(pictures: Tensor, flip: Tensor, turn_degrees: Tensor) -> Tensor:
-    """Mirror and turn pictures; what a turn leaves empty repeats the border.
+
+def views(
+    turn_degrees: NDArray[np.float64], zoom: NDArray[np.float64], shift: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """From which place of a picture each place of its view is taken, as affine maps.
+
+    Args:
+        turn_degrees: (B,), counter-clockwise.
+        zoom: (B,), the view's side as a share of the picture's: below 1 enlarges.
+        shift: (B, 2), to the right and down, in halves of the picture's side.
+
+    Returns:
+        (B, 2, 3), on coordinates from -1 to 1.
+    """
+    cosine, sine = zoom * np.cos(np.deg2rad(turn_degrees)), zoom * np.sin(np.deg2rad(turn_degrees))
+    rows = [np.stack([cosine, -sine, shift[:, 0]], 1), np.stack([sine, cosine, shift[:, 1]], 1)]
+    return np.stack(rows, 1).astype(np.float32)  # (B, 2, 3)
+
+
+def augment(pictures: Tensor, flip: Tensor, view: Tensor) -> Tensor:
+    """Mirror, turn and move pictures; what is left empty repeats the border.
 
     Args:
         pictures: (B, 3, S, S), uint8.
         flip: (B,) bool, which to mirror.
-        turn_degrees: (B,), counter-clockwise.
+        view: (B, 2, 3), see `views`.
 
     Returns:
-        (B, 3, S, S): float if any picture is turned, else uint8.
+        (B, 3, S, S): float if any picture is turned or moved, else uint8.
     """
     pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
-    if not turn_degrees.any():
+    if (view == STILL.to(view.device)).all():
         return pictures
-    angle = turn_degrees.deg2rad()
-    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    turn = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)  # (B, 2, 3)
-    places = functional.affine_grid(turn, list(pictures.shape), align_corners=False)
-    turned: Tensor = functional.grid_sample(
+    places = functional.affine_grid(view, list(pictures.shape), align_corners=False)
+    seen: Tensor = functional.grid_sample(
         pictures.float(), places, mode="bilinear", padding_mode="border", align_corners=False
     )
-    return turned
+    return seen

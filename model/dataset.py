@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.augmentation import views
 from model.errors import UserError
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
@@ -110,15 +111,15 @@ class Batch:
     """One process's share of a batch, captions by falling length.
 
     seen: pictures uint8 (B, 3, S, S), or cached features float16 (B, N, D). captions: (B, T), padded. flip: (B,) bool.
-    turn: (B,) degrees. words, count: what the whole batch holds over all processes. idle: this process's share is
-    empty; it computes one caption that counts nothing.
+    view: (B, 2, 3), see `model.augmentation`. words, count: what the whole batch holds over all processes. idle: this
+    process's share is empty; it computes one caption that counts nothing.
     """
 
     seen: Tensor
     captions: Tensor
     lengths: list[int]
     flip: Tensor
-    turn: Tensor
+    view: Tensor
     words: int
     count: int
     idle: bool
@@ -160,6 +161,7 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
         epoch: int,
         horizontal_flip: bool,
         rotation_degrees: float,
+        jitter: float,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -168,7 +170,9 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
         count = len(split.captions)
         self.batches = _bucket(split, batch_size, generator)
         self.flip = generator.random(count) < (0.5 if horizontal_flip else 0.0)
-        self.turn = generator.uniform(-rotation_degrees, rotation_degrees, count).astype(np.float32)
+        turn_degrees = generator.uniform(-rotation_degrees, rotation_degrees, count)
+        zoom = np.exp(generator.uniform(-jitter, jitter, count))
+        self.view = views(turn_degrees, zoom, generator.uniform(-jitter, jitter, (count, 2)))
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -189,7 +193,7 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
             captions=captions,
             lengths=lengths,
             flip=torch.from_numpy(self.flip[mine]),
-            turn=torch.from_numpy(self.turn[mine]),
+            view=torch.from_numpy(self.view[mine]),
             words=sum(self.split.lengths(whole.tolist())) - len(whole),
             count=len(whole),
             idle=idle,

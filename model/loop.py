@@ -117,6 +117,7 @@ class Loop:
             epoch=self.epoch,
             horizontal_flip=config.horizontal_flip,
             rotation_degrees=0 if self.own else config.rotation_degrees,
+            jitter=0 if self.own else config.jitter,
             rank=distributed.rank(),
             processes=distributed.processes(),
         )

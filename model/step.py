@@ -35,7 +35,7 @@ class Objective(nn.Module):
         """
         seen = batch.seen.to(device, non_blocking=True)
         if self.own is None:
-            seen = augment(seen, batch.flip.to(device), batch.turn.to(device))
+            seen = augment(seen, batch.flip.to(device), batch.view.to(device))
         captions = batch.captions.to(device, non_blocking=True)
         taught, grid = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)

@@ -40,6 +40,7 @@ class TrainConfig:
     cache_features: bool = setting(True, "While the encoder is frozen, its features are computed once and kept on disk")
     horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
     rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
+    jitter: float = setting(0.0, "Training pictures are enlarged, shrunk and moved by up to ± this share of their size")
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("auto", "The encoder learns in fp32, bf16 or fp16; auto: the fastest that the device has")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
@@ -56,6 +57,7 @@ class TrainConfig:
         for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
             check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         check(0 < self.decay <= 1, "train.decay", self.decay, "in (0, 1]")
+        check(0 <= self.jitter < 1, "train.jitter", self.jitter, "in [0, 1)")
         check(0 <= self.average < 1, "train.average", self.average, "in [0, 1)")
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
         check_choice("train.monitor", self.monitor, MONITORS)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from model.augmentation import augment
+from model.augmentation import augment, views
 from model.dataset import Batch, EpochBatches, Pictures, Split, open_store, read_splits
 from model.errors import UserError
 from model.store import PictureStore
@@ -21,8 +22,8 @@ def read(data: Path, max_words: int = 50) -> tuple[PictureStore, Split, Split]:
 
 
 def epoch(store: PictureStore, split: Split, **changes: int) -> EpochBatches:
-    settings = {"batch_size": 4, "seed": 1, "epoch": 1, "horizontal_flip": True, "rotation_degrees": 10, **changes}
-    return EpochBatches(Pictures(store), split, **settings)  # type: ignore[arg-type]
+    settings = {"batch_size": 4, "seed": 1, "epoch": 1, "horizontal_flip": True, "rotation_degrees": 10, "jitter": 0.1}
+    return EpochBatches(Pictures(store), split, **{**settings, **changes})  # type: ignore[arg-type]
 
 
 def pairs(batches: EpochBatches) -> list[tuple[bytes, tuple[int, ...]]]:
@@ -152,9 +153,25 @@ def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
 def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:
     pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
     flip = torch.tensor([True, False, True])
-    out = augment(pictures, flip, torch.zeros(3))
+    out = augment(pictures, flip, view())
+    assert out.dtype == torch.uint8
     assert torch.equal(out[0], pictures[0].flip(2))
     assert torch.equal(out[1], pictures[1])
-    turned = augment(pictures, torch.zeros(3, dtype=torch.bool), torch.tensor([0.0, 90.0, 0.0]))
+    turned = augment(pictures, torch.zeros(3, dtype=torch.bool), view(turn_degrees=[0, 90, 0]))
     torch.testing.assert_close(turned[1], torch.rot90(pictures[1], 1, (1, 2)).float(), rtol=0, atol=0.01)
     torch.testing.assert_close(turned[2], pictures[2].float(), rtol=0, atol=0.01)
+
+
+def test_a_view_is_moved_by_its_shift_and_enlarged_by_its_zoom() -> None:
+    pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    none = torch.zeros(3, dtype=torch.bool)
+    moved = augment(pictures, none, view(shift=[(0, 0), (0.25, 0), (0, -0.5)]))  # an eighth and a quarter of the side
+    torch.testing.assert_close(moved[1, :, :, :7], pictures[1, :, :, 1:].float(), rtol=0, atol=0.01)
+    torch.testing.assert_close(moved[2, :, 2:], pictures[2, :, :6].float(), rtol=0, atol=0.01)
+    enlarged = augment(pictures, none, view(zoom=[1, 0.5, 1]))
+    middle = torch.nn.functional.interpolate(pictures.float(), scale_factor=2, mode="bilinear")[1, :, 4:12, 4:12]
+    torch.testing.assert_close(enlarged[1], middle, rtol=0, atol=0.01)
+
+
+def view(turn_degrees: Any = (0, 0, 0), zoom: Any = (1, 1, 1), shift: Any = ((0, 0),) * 3) -> torch.Tensor:
+    return torch.from_numpy(views(np.array(turn_degrees, float), np.array(zoom, float), np.array(shift, float)))
