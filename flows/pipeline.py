@@ -1,5 +1,6 @@
 """The full pipeline: from a catalogue to a registered model with honest scores."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from prefect.runtime import flow_run
 
 from flows.prepare import chunk_runner, data_stages
 from flows.settings import Settings
+from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
 from tasks.evaluate import evaluate
 from tasks.lock import workdir_lock
@@ -16,6 +18,8 @@ from tasks.runs import OpenRun, Request, recorded
 from tasks.tracking import start_run
 from tasks.tracking.facts import environment_tags
 from tasks.train import train
+
+logger = logging.getLogger(__name__)
 
 
 @flow(name="full pipeline", task_runner=chunk_runner(), persist_result=False)
@@ -70,6 +74,9 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
         reports = ("report.md", "report.json", "rejected.parquet", "dropped.parquet")
         tracked.log_files([dataset.folder / name for name in reports], "catalogue")
         tracked.log_files([dataset.folder / "outcomes.parquet"], "pictures")
+        if warning := too_few_to_learn(result["records"]["sampled"]["train"]):
+            logger.warning(warning)
+            result["warnings"].append(warning)
         run.note(stage="train")
         training = train(
             dataset,

@@ -71,7 +71,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
     run.note(stage="deduplicate")
     duplicates = deduplicate(dataset, settings.deduplicate, split_seed=settings.sample.split_seed)
     run.note(stage="sample")
-    sample(dataset, settings.sample)
+    drawn = sample(dataset, settings.sample)
     run.note(stage="fetch")
     fetch(
         dataset,
@@ -109,8 +109,10 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
         "pictures": {
             "fetched": pictures["fetched"],
             "reused": pictures["reused"],
+            "repeated": pictures["repeats"],
             "failed": pictures["failed"],
             "failed_by_reason": pictures["failures"],
         },
         "vocabulary": words["words"],
+        "warnings": [drawn["warning"]] if drawn["warning"] else [],
     }

@@ -169,7 +169,10 @@ def merge(nested: dict[str, Any], values: dict[str, Any]) -> None:
                 raise UserError(f"unknown setting '{key}'{suggest(str(key))}")
             branch = nested.setdefault(section, {})
             if inner:  # a key inside a mapping, such as catalog.columns.description
-                branch.setdefault(name, {})[inner] = value
+                mapping = branch.setdefault(name, {})
+                if not isinstance(mapping, dict):
+                    raise UserError(f"unknown setting '{key}': {section}.{name} is {mapping!r}, no mapping")
+                mapping[inner] = value
             else:
                 branch[name] = value
         elif isinstance(value, dict):

@@ -7,6 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from model.files import read_json
+from tasks.catalog.report_text import REPORT_JSON, report_table
+
 SCORES = {
     "bleu_1": "BLEU-1",
     "bleu_2": "BLEU-2",
@@ -32,9 +35,12 @@ def _plain(title: str) -> Table:
 
 
 def pipeline_table(result: Mapping[str, Any]) -> None:
-    """What a run gave: the data, the training, the scores, where everything is."""
+    """What a run gave: the data, the training, the scores, where everything is; without training, the whole report."""
     console = stdout()
     console.print()
+    if "model_dir" not in result:
+        console.print(report_table(read_json(Path(result["dataset_dir"]) / REPORT_JSON)))
+        console.print()
     console.print(_data(result))
     if "model_dir" in result:
         console.print()
@@ -42,6 +48,8 @@ def pipeline_table(result: Mapping[str, Any]) -> None:
         console.print(_scores({"the model": result["scores"][split], **result["baselines"]}, split))
         console.print()
         console.print(_places(result))
+    for warning in result["warnings"]:
+        message(f"\nNote: {warning}.")
 
 
 def _data(result: Mapping[str, Any]) -> Table:
@@ -55,6 +63,7 @@ def _data(result: Mapping[str, Any]) -> Table:
     shared = ", ".join(f"{count:,} {what}" for what, count in records["shared_by_splits"].items())
     table.add_row("shared by two splits", shared)
     table.add_row("pictures", f"{pictures['fetched']:,} fetched, {pictures['reused']:,} reused")
+    table.add_row("equal to another, dropped", f"{pictures['repeated']:,}")
     table.add_row("pictures failed", _counts(pictures["failed"], pictures["failed_by_reason"]))
     table.add_row("vocabulary", f"{result['vocabulary']:,} words")
     table.add_row("dataset", f"{result['dataset_dir']}")

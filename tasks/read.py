@@ -11,7 +11,7 @@ from tasks.catalog.duplicates import DeduplicateConfig
 from tasks.catalog.fingerprint import catalog_fingerprint, dataset_id
 from tasks.catalog.reader import CatalogConfig, read_catalog, write_catalog
 from tasks.catalog.sampling import SampleConfig
-from tasks.manifest import read_manifest, write_manifest
+from tasks.manifest import write_manifest
 from tasks.progress import progress
 from tasks.step import RETRIED
 
@@ -67,6 +67,6 @@ def read(
         "fingerprint": fingerprint,
     }
     assert found.read == facts["kept"] + sum(found.rejected_by_reason.values()), "a record was lost in reading"
-    if read_manifest(folder, "read") is None:
-        write_manifest(folder, "read", files=write_catalog(found, folder), facts=facts)
+    # Also where it was read before: the same records may come with other rejected ones.
+    write_manifest(folder, "read", files=write_catalog(found, folder), facts=facts)
     return Dataset(id=name, folder=folder, facts=facts)

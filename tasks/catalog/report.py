@@ -39,7 +39,7 @@ def catalog_report(folder: Path) -> dict[str, Any]:
         categories: distinct ones and the largest.
         missing: share of kept records without title, category, attributes.
         overlap: texts, urls, and pixels once they are there, that two splits have in common.
-        pictures: equal and similar ones, once they are there.
+        pictures: those dropped for being another's, equal and similar ones among the rows, once they are there.
     """
     records = pq.read_table(folder / RECORDS_FILE)
     normalised = [normalise(text) for text in pc.list_flatten(records["references"]).to_pylist()]
@@ -58,10 +58,12 @@ def catalog_report(folder: Path) -> dict[str, Any]:
         },
     }
     if (folder / OUTCOMES_FILE).is_file():
-        rows = pq.read_table(folder / OUTCOMES_FILE, filters=pc.field("row") >= 0)
+        outcomes = pq.read_table(folder / OUTCOMES_FILE)
+        rows = outcomes.filter(pc.field("row") >= 0)
         columns = [rows[name].to_pylist() for name in ("record_id", "split", "digest")]
         report["overlap"]["pixels"] = overlap(columns[2], columns[1])
-        report["pictures"] = _pictures(folder, *columns)
+        dropped = pc.sum(pc.not_equal(outcomes["repeats_id"], "")).as_py()
+        report["pictures"] = {"dropped": dropped or 0} | _pictures(folder, *columns)
     return report
 
 

@@ -1,11 +1,16 @@
 """The catalogue's report in Markdown (for Prefect and MLflow) and as a table for the terminal."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+REPORT_JSON, REPORT_MARKDOWN = "report.json", "report.md"
 BAR_CELLS = 30
+WORDS_SHOWN, CATEGORIES_SHOWN = 15, 10
 
 
 def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> str:
@@ -34,8 +39,8 @@ def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> 
     return "\n\n".join(parts) + "\n"
 
 
-def report_table(report: Mapping[str, Any]) -> Table:
-    """The counts and what splits have in common, for the terminal."""
+def report_table(report: Mapping[str, Any]) -> Group:
+    """The same for the terminal, with fewer words and categories."""
     table = Table(title="The catalogue", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -47,7 +52,14 @@ def report_table(report: Mapping[str, Any]) -> Table:
         for name, value in section:
             table.add_row(name, _shown(value))
         table.add_section()
-    return table
+    words, categories = report["words"], report["categories"]
+    return Group(
+        table,
+        Text("\nWords a description"),
+        Text("\n".join(_histogram(report["captions"]["histogram"]))),
+        Text(f"\nMost frequent of {words['distinct']:,} words: {_first(words['most_frequent'], WORDS_SHOWN)}"),
+        Text(f"Largest of {categories['distinct']:,} categories: {_first(categories['largest'], CATEGORIES_SHOWN)}"),
+    )
 
 
 def _count_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -69,6 +81,7 @@ def _overlap_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _picture_rows(pictures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "dropped: equal to another, pixel for pixel", pictures["dropped"]
     yield "pictures", pictures["rows"]
     yield "equal to another, pixel for pixel", pictures["equal"]
     yield "pairs that look alike across splits", pictures["similar_across_splits"]
@@ -85,6 +98,10 @@ def _caption_rows(captions: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _missing_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, share in report["missing"].items():
         yield f"without {name}", f"{share:.1%}"
+
+
+def _first(counts: Mapping[str, int], number: int) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in islice(counts.items(), number)) or "none"
 
 
 def _histogram(histogram: Mapping[str, int]) -> Iterator[str]:

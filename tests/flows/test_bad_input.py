@@ -67,6 +67,7 @@ def test_too_few_records_for_an_exact_sample_says_how_many_there_are(
         (["--set", "train.epochs=0"], "train.epochs is 0: must be at least 1"),
         (["--set", "train.epochs=many"], "train.epochs is 'many'"),
         (["--set", "train.epochs"], "write --set section.key=value"),
+        (["--set", "train.epochs=3", "--set", "train.epochs.x=4"], "train.epochs is 3, no mapping"),
         (["--config", "none.yaml"], "cannot read the configuration none.yaml"),
         (["--image-base-url", "none"], "neither a URL nor a folder"),
     ],

@@ -31,6 +31,7 @@ def test_the_apparel_catalogue_goes_through_whole(tmp_path: Path) -> None:
     assert records["duplicates_by_rule"]["description"] == 1891 - 180
     assert result["pictures"]["failed"] == 0
     assert result["model_uri"]
+    assert any("too few to learn from" in warning for warning in result["warnings"])
 
 
 def test_flickr8k_keeps_its_splits_and_all_its_references(tmp_path: Path) -> None:

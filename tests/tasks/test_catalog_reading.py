@@ -13,11 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.errors import UserError
+from model.picture import ImageConfig
+from tasks.catalog.duplicates import DeduplicateConfig
 from tasks.catalog.fingerprint import catalog_fingerprint, dataset_id
 from tasks.catalog.html_text import strip_html
 from tasks.catalog.json_formats import read_json_array
 from tasks.catalog.reader import Catalog, CatalogConfig, read_catalog, write_catalog
+from tasks.catalog.sampling import SampleConfig
 from tasks.catalog.source import Source
+from tasks.manifest import read_manifest
+from tasks.read import read as read_step
 from tests.catalogs import real_catalog
 
 PLAIN: list[dict[str, Any]] = [
@@ -316,6 +321,21 @@ def test_the_same_catalogue_gives_the_same_bytes(tmp_path: Path) -> None:
         files = write_catalog(read(tmp_path / "c.json"), tmp_path / name)
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
+
+
+def test_other_rejected_records_replace_those_of_an_earlier_reading(tmp_path: Path) -> None:
+    def rejected(*more: dict[str, Any]) -> list[str]:
+        as_json([*PLAIN, *more], tmp_path / "c.json")
+        dataset = read_step.fn(
+            tmp_path / "c.json", workdir=tmp_path, image_base_url="", config=CatalogConfig(),
+            deduplicate=DeduplicateConfig(), sample=SampleConfig(), image=ImageConfig(),
+        )  # fmt: skip
+        reasons: list[str] = pq.read_table(dataset.folder / "rejected.parquet")["reason"].to_pylist()
+        assert read_manifest(dataset.folder, "read", verify=True) == dataset.facts
+        return [dataset.id, *reasons]
+
+    first = rejected({"id": 1})
+    assert rejected({"id": 2, "image_url": "https://a.b/c"}) == [first[0], "no description"] != first
 
 
 def test_progress_is_told_as_records_are_read(tmp_path: Path) -> None:

@@ -150,13 +150,17 @@ def test_equal_pictures_are_reported_once_they_are_there(folder: Path) -> None:
     rows = [(row["record_id"], row["split"], photo(number // 2)) for number, row in enumerate(chosen)]
     store(folder / "train.h5", [row for row in rows if row[1] != "test"])
     store(folder / "test.h5", [row for row in rows if row[1] == "test"])
-    outcomes = [{"record_id": i, "split": s, "digest": str(n // 2), "row": n} for n, (i, s, _) in enumerate(rows)]
-    outcomes.append({"record_id": "failed", "split": "train", "digest": "", "row": -1})
+    outcomes: list[dict[str, Any]] = [
+        {"record_id": i, "split": s, "digest": str(n // 2), "row": n, "repeats_id": ""}
+        for n, (i, s, _) in enumerate(rows)
+    ]
+    outcomes.append({"record_id": "failed", "split": "train", "digest": "", "row": -1, "repeats_id": ""})
+    outcomes.append({"record_id": "repeat", "split": "train", "digest": "0", "row": -1, "repeats_id": "1"})
     pq.write_table(pa.Table.from_pylist(outcomes), folder / "outcomes.parquet")
     report = catalog_report(folder)
     assert report["overlap"]["pixels"] == {"train and validation": 0, "train and test": 0, "validation and test": 1}
     assert report["pictures"]["similar_across_splits"] == 1
-    assert report["pictures"]["rows"] == 13
+    assert (report["pictures"]["rows"], report["pictures"]["dropped"]) == (13, 1)
     assert report["pictures"]["equal"] == 6
     assert len(report["pictures"]["equal_examples"]) == 6
 
@@ -176,5 +180,13 @@ def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(f
         assert part in markdown
     output = io.StringIO()
     Console(file=output, width=80).print(report_table(report))
-    assert "rejected: no description" in output.getvalue()
-    assert "texts in train and test" in output.getvalue()
+    for part in (
+        "rejected: no description",
+        "dropped: description",
+        "texts in train and test",
+        "without category",
+        "1-5 ███",
+        "Most frequent of 104 words: word 130, a 100",
+        "Largest of 2 categories: dress 66, a|b 34",
+    ):
+        assert part in output.getvalue()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model.errors import UserError
 from model.text import SPLITS
 from tasks.catalog.reader import RECORD_SCHEMA, write_table
-from tasks.catalog.sampling import Sample, SampleConfig, draw_sample, sample_folder, sample_sizes
+from tasks.catalog.sampling import Sample, SampleConfig, draw_sample, sample_folder, sample_sizes, too_few_to_learn
 
 SIZES = {"train": 140, "validation": 10, "test": 30}
 
@@ -79,6 +79,11 @@ def test_limits_shrink_by_one_factor_with_one_warning() -> None:
         "the catalogue has only 140 of 1,400 train, 10 of 125 validation, 30 of 300 test records: "
         "the sample is 112 train, 10 validation, 24 test"
     )
+
+
+def test_a_catalogue_too_small_to_learn_from_is_told() -> None:
+    assert too_few_to_learn(142).startswith("142 training products are too few to learn from")
+    assert too_few_to_learn(1000) == ""
 
 
 def test_exact_numbers_that_the_catalogue_lacks_are_an_error() -> None:
