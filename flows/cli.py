@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return RUN_FAILED
+    if result is None:  # the command has said everything itself
+        return 0
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
     else:
@@ -118,6 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
     serve = add("serve-images", "serve a folder's pictures on loopback until Ctrl-C", "demo.serve")
     serve.add_argument("folder", type=Path, metavar="DIR")
     serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
+    add_upkeep(add)
     config = commands.add_parser("config", help="every setting with description, unit, default")
     actions = config.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", parents=[common, settings], help="every setting with its value")
@@ -126,6 +129,17 @@ def make_parser() -> argparse.ArgumentParser:
     explain.add_argument("key", metavar="KEY")
     explain.set_defaults(command=_late("commands.config_explain"))
     return parser
+
+
+def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that keep the system running."""
+    up = add("up", "Prefect's and MLflow's servers, a worker and the deployments, until Ctrl-C", "up.up")
+    up.add_argument("--prefect-port", type=int, default=4200, metavar="P", help="of Prefect's pages and API (4200)")
+    up.add_argument("--mlflow-port", type=int, default=5000, metavar="P", help="of MLflow's pages and API (5000)")
+    up.add_argument("--timezone", default="", metavar="NAME", help="of the schedules; default: the machine's")
+    up.add_argument("--auth", action="store_true", help="both servers ask for a password")
+    clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
+    clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
 
 
 def settings_parser(preset: str) -> argparse.ArgumentParser:

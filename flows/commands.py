@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import show
+from flows.environment import variables
 from flows.launch import launch, resume_run
 from flows.settings import compose, explanations
 from model.errors import UserError
@@ -90,16 +91,17 @@ def runs(options: argparse.Namespace) -> Shown:
 
 
 def config_show(options: argparse.Namespace) -> Shown:
-    """`config show`: every setting."""
+    """`config show`: every setting, and the environment variables that count."""
     settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
-    return [asdict(found) for found in explanations(settings)], show.settings_table
+    return [asdict(found) for found in (*explanations(settings), *variables())], show.settings_table
 
 
 def config_explain(options: argparse.Namespace) -> Shown:
-    """`config explain KEY`: one setting, or the settings of a section."""
+    """`config explain KEY`: one setting, the settings of a section, or an environment variable."""
     settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
     key = options.key
-    found = [asdict(one) for one in explanations(settings) if one.key == key or one.key.startswith(f"{key}.")]
+    known = (*explanations(settings), *variables())
+    found = [asdict(one) for one in known if one.key == key or one.key.startswith(f"{key}.")]
     if not found:
         from flows.settings import suggest
 

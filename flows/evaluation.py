@@ -9,12 +9,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.prepare import chunk_runner, data_stages
+from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.directory import read_config
 from model.picture import ImageConfig
 from model.search import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
-from tasks.lock import workdir_lock
 from tasks.runs import OpenRun, Request, recorded
 from tasks.scoring.pages import run_note
 from tasks.scoring.report import ScoreReport
@@ -23,7 +23,7 @@ from tasks.tracking.facts import environment_tags
 from tasks.tracking.registry import Registry
 
 
-@flow(name="evaluate a model", task_runner=chunk_runner(), persist_result=False)
+@flow(name="evaluate a model", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
 def evaluation(
     model: str,
     catalog: str,
@@ -37,12 +37,12 @@ def evaluation(
 
     Args:
         model: models:/NAME/VERSION, models:/NAME@ALIAS, or a model directory.
-        catalog: the catalogue's file.
-        image_base_url: what relative picture urls resolve against: a URL or a folder.
-        workdir: where datasets, runs and MLflow's store are kept.
-        split: train, validation, test or all; by default test, else validation, else all.
-        beam_size: beams of the search; by default the model's own.
-        settings: the configuration; pictures are resized as the model was trained, whatever `image` says.
+        catalog: The catalogue's file, where the worker runs: JSON, JSON Lines, CSV or Parquet; may be gzipped.
+        image_base_url: What relative picture urls resolve against: a URL or a folder.
+        workdir: Where datasets, runs and MLflow's store are kept.
+        split: train, validation, test or all; empty: test, else validation, else all.
+        beam_size: Beams of the search; empty: the model's own.
+        settings: The configuration; pictures are resized as the model was trained, whatever `image` says.
     """
     settings = settings or Settings()
     request = Request(
@@ -52,10 +52,7 @@ def evaluation(
         settings=settings.nested(),
         options={"model": model, "split": split, "beam_size": beam_size},
     )
-    with (
-        workdir_lock(Path(workdir), "an evaluation"),
-        recorded(Path(workdir), flow_run.id, request) as run,
-    ):
+    with recorded(Path(workdir), flow_run.id, request) as run:
         result = _score(run, settings)
         run.note(result=result)
     return result

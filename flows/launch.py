@@ -23,7 +23,7 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
     Raises:
         UserError, RunError: see the steps.
     """
-    with workdir_lock(workdir, f"a {request.flow} run"):
+    with workdir_lock(workdir, f"{request.flow} of {Path(request.catalog).name}"):
         record = find_same(workdir, request)
         if record is not None:
             return resume_run(record, workdir)
@@ -93,7 +93,7 @@ def _retry(flow_run_id: UUID, flow: Any, parameters: dict[str, Any]) -> dict[str
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
     from prefect.flow_engine import run_flow
-    from prefect.states import Crashed, Scheduled
+    from prefect.states import Crashed, Pending
 
     with get_client(sync_client=True) as client:
         try:
@@ -105,7 +105,8 @@ def _retry(flow_run_id: UUID, flow: Any, parameters: dict[str, Any]) -> dict[str
             ) from None
         if flow_run.state is not None and not flow_run.state.is_final():
             client.set_flow_run_state(flow_run_id, Crashed(message="Its process was killed."), force=True)
-        client.set_flow_run_state(flow_run_id, Scheduled(message="Resumed from the command line."), force=True)
+        # Not Scheduled: a worker would start a deployed run beside us.
+        client.set_flow_run_state(flow_run_id, Pending(message="Resumed from the command line."), force=True)
         flow_run = client.read_flow_run(flow_run_id)
     result = run_flow(flow=flow, flow_run=flow_run, parameters=parameters)
     if not isinstance(result, dict):

@@ -8,11 +8,11 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.prepare import chunk_runner, data_stages
+from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
 from tasks.evaluate import evaluate
-from tasks.lock import workdir_lock
 from tasks.register import register
 from tasks.runs import OpenRun, Request, recorded
 from tasks.tracking import start_run
@@ -22,24 +22,21 @@ from tasks.train import train
 logger = logging.getLogger(__name__)
 
 
-@flow(name="full pipeline", task_runner=chunk_runner(), persist_result=False)
+@flow(name="full pipeline", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
 def pipeline(
     catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
 ) -> dict[str, Any]:
     """Read, deduplicate, sample, fetch, pack, build the vocabulary, train, evaluate, register.
 
     Args:
-        catalog: the catalogue's file.
-        image_base_url: what relative picture urls resolve against: a URL or a folder.
-        workdir: where datasets, runs and MLflow's store are kept.
-        settings: the configuration; defaults where nothing is given.
+        catalog: The catalogue's file, where the worker runs: JSON, JSON Lines, CSV or Parquet; may be gzipped.
+        image_base_url: What relative picture urls resolve against: a URL or a folder.
+        workdir: Where datasets, runs and MLflow's store are kept.
+        settings: The configuration; what is not given has the default that `ec-descr-gen config show` names.
     """
     settings = settings or Settings()
     request = Request(flow="pipeline", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
-    with (
-        workdir_lock(Path(workdir), "a pipeline run"),
-        recorded(Path(workdir), flow_run.id, request) as run,
-    ):
+    with recorded(Path(workdir), flow_run.id, request) as run:
         result = all_stages(run, settings)
         run.note(result=result)
     return result

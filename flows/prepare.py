@@ -8,10 +8,10 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.reasons import TOLD, catalogue_name, name_with_products
 from flows.settings import Settings
 from tasks.deduplicate import deduplicate
 from tasks.fetch import fetch
-from tasks.lock import workdir_lock
 from tasks.pack import pack
 from tasks.read import Dataset, read
 from tasks.report import report
@@ -27,24 +27,21 @@ def chunk_runner() -> TaskRunner[PrefectFuture[Any]]:
     return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE))
 
 
-@flow(name="prepare data", task_runner=chunk_runner(), persist_result=False)
+@flow(name="prepare data", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
 def prepare(
     catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
 ) -> dict[str, Any]:
     """Read, deduplicate, sample, fetch, pack, build the vocabulary. What is there already is kept.
 
     Args:
-        catalog: the catalogue's file.
-        image_base_url: what relative picture urls resolve against: a URL or a folder.
-        workdir: where datasets and runs are kept.
-        settings: the configuration; defaults where nothing is given.
+        catalog: The catalogue's file, where the worker runs: JSON, JSON Lines, CSV or Parquet; may be gzipped.
+        image_base_url: What relative picture urls resolve against: a URL or a folder.
+        workdir: Where datasets and runs are kept.
+        settings: The configuration; what is not given has the default that `ec-descr-gen config show` names.
     """
     settings = settings or Settings()
     request = Request(flow="prepare", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
-    with (
-        workdir_lock(Path(workdir), "preparing data"),
-        recorded(Path(workdir), flow_run.id, request) as run,
-    ):
+    with recorded(Path(workdir), flow_run.id, request) as run:
         _, result = data_stages(run, settings)
         run.note(result=result)
     return result
@@ -90,6 +87,7 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
         deduplicate=settings.deduplicate,
     )
     run.bind_pictures(pictures["digest"])
+    name_with_products(request.catalog, pictures["rows"])
     run.note(stage="vocabulary")
     words = build_vocabulary(dataset, settings.vocabulary)
     overview = report(dataset)

@@ -1,11 +1,9 @@
 """A Prefect server for the time of one command, on loopback, that ends with its parent however the parent ends.
 
 Prefect can start a temporary server of its own, but that one outlives a killed parent and picks its port blindly.
-Run as a module, this file *is* that server; imported, it starts one.
 """
 
 import atexit
-import json
 import logging
 import os
 import socket
@@ -15,15 +13,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
+from flows.keeper import GRACE_S
 from model.errors import RunError
+from tasks.lock import hold, lock_facts
+from tasks.served import credentials, served, up_path
 
-logger = logging.getLogger(__name__)
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 600.0  # seconds on a quiet machine, minutes on a busy one
 LOOPBACK = "127.0.0.1"
+logger = logging.getLogger(__name__)
 
 
 def prefect_environment(workdir: Path) -> dict[str, str]:
@@ -48,22 +49,56 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this loopback port."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
 def running_server(workdir: Path) -> str:
-    """The API address of a server that `ec-descr-gen up` keeps for this working directory; empty if none answers."""
-    try:
-        address: str = json.loads((workdir / "up.json").read_text(encoding="utf-8"))["prefect_api_url"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    return address if answers(address) else ""
+    """The API of the server that `ec-descr-gen up` keeps here, ready to be asked; empty without one.
+
+    While `up` starts or stops this waits: two servers that make one database at once would break it.
+    """
+    waited = False
+    while (up := served(workdir)) is None:
+        if lock_facts(up_path(workdir)) is None:
+            return ""
+        if not waited:
+            logger.info("waiting for `ec-descr-gen up`, which starts or stops in %s", workdir)
+            waited = True
+        time.sleep(0.5)
+    if up.auth:
+        os.environ.update(credentials(workdir))
+    return up.prefect_api_url
 
 
-def answers(api_url: str, timeout_s: float = 2.0) -> bool:
-    """Whether a Prefect server answers at this address."""
+def answers(url: str, timeout_s: float = 2.0) -> bool:
+    """Whether the server at this address (Prefect's API, MLflow) says that it is healthy."""
     try:
-        with urllib.request.urlopen(f"{api_url}/health", timeout=timeout_s) as response:  # noqa: S310
+        with urllib.request.urlopen(f"{url}/health", timeout=timeout_s) as response:  # noqa: S310
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def starting_path(workdir: Path) -> Path:
+    """Locked while a server starts: it makes or upgrades the database, which only one may do."""
+    return workdir / "prefect" / "starting"
+
+
+def server_command(port: int) -> list[str]:
+    """Prefect's server as a child that ends with its parent; give it a pipe as standard input."""
+    return [
+        sys.executable, "-m", "flows.keeper",
+        sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--host", LOOPBACK,
+        "--port", str(port), "--log-level", "error", "--lifespan", "on", "--timeout-graceful-shutdown", "3",
+    ]  # fmt: skip
 
 
 class PrefectServer:
@@ -77,6 +112,7 @@ class PrefectServer:
         self.workdir = workdir
         self.process: subprocess.Popen[bytes] | None = None
         self.api_url = ""
+        self._starting = ExitStack()
 
     def start(self) -> Self:
         """Start it, without waiting; it stops when this process ends.
@@ -91,6 +127,7 @@ class PrefectServer:
             atexit.register(self.stop)
             port = free_port()
             self.api_url = f"http://{LOOPBACK}:{port}/api"
+            self._starting.enter_context(hold(starting_path(self.workdir)))
             self.process = self._spawn(port)
         os.environ["PREFECT_API_URL"] = self.api_url
         return self
@@ -100,7 +137,7 @@ class PrefectServer:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "server.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "flows.server", str(port)],
+                server_command(port),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -124,12 +161,15 @@ class PrefectServer:
             RunError: it ended or did not answer in time; its log is named.
         """
         end = time.monotonic() + START_TIMEOUT_S
-        while not answers(self.api_url):
-            if (self.process is not None and self.process.poll() is not None) or time.monotonic() > end:
-                log = self.workdir / "prefect" / "server.log"
-                what = f"did not start: see {log}" if self.process else f"does not answer at {self.api_url}: start it"
-                raise RunError(f"Prefect's server {what}")
-            time.sleep(0.1)
+        with self._starting:
+            while not answers(self.api_url):
+                if (self.process is not None and self.process.poll() is not None) or time.monotonic() > end:
+                    log = self.workdir / "prefect" / "server.log"
+                    what = (
+                        f"did not start: see {log}" if self.process else f"does not answer at {self.api_url}: start it"
+                    )
+                    raise RunError(f"Prefect's server {what}")
+                time.sleep(0.1)
         if self.process is not None:
             threading.Thread(target=self._bring_back, daemon=True).start()
 
@@ -139,37 +179,7 @@ class PrefectServer:
         if process is not None and process.stdin is not None:
             process.stdin.close()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=GRACE_S + 10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def serve(port: int) -> None:
-    """Serve Prefect's API until standard input closes, which it does when the parent ends, killed or not."""
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    configuration = uvicorn.Config(
-        create_app,
-        factory=True,
-        host=LOOPBACK,
-        port=port,
-        log_level="error",
-        lifespan="on",
-        timeout_graceful_shutdown=3,
-    )
-    server = uvicorn.Server(configuration)
-
-    def stop_with_parent() -> None:
-        sys.stdin.buffer.read()
-        server.should_exit = True
-        time.sleep(8)
-        os._exit(0)  # a shutdown that hangs must not leave a process behind
-
-    threading.Thread(target=stop_with_parent, daemon=True).start()
-    server.run()
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

@@ -18,7 +18,7 @@ from tasks.read import Dataset
 from tasks.step import RETRIED
 
 
-@task(name="deduplicate", **RETRIED)
+@task(name="deduplicate", task_run_name="deduplicate: {dataset.facts[kept]:,} records", **RETRIED)
 def deduplicate(dataset: Dataset, config: DeduplicateConfig, *, split_seed: int) -> dict[str, Any]:
     """From catalog.parquet make records.parquet and dropped.parquet. Returns dropped (by rule), leaks, kept.
 

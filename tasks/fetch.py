@@ -24,11 +24,11 @@ from tasks.shown import show_page, shown_progress
 from tasks.step import RETRIED
 
 logger = logging.getLogger(__name__)
-# The engine has already asked again and again: one more try, for what is not the host's fault.
-CHUNK = RETRIED | {"retries": 1, "retry_delay_seconds": 5}
+# The engine has already asked again and again, each time with a limit: one more try, for what is not the host's fault.
+CHUNK = RETRIED | {"retries": 1, "retry_delay_seconds": 5, "timeout_seconds": None}
 
 
-@task(name="fetch pictures", task_run_name="fetch {chunk.split} {chunk.start}–{chunk.stop}", **CHUNK)
+@task(name="fetch pictures", **CHUNK)
 def fetch_chunk(
     dataset: Dataset, chunk: Chunk, *, image_base_url: str, image: ImageConfig, config: FetchConfig
 ) -> engine.ChunkSummary:
@@ -84,8 +84,10 @@ def fetch_chunks(
     total = sum(len(chunk) for chunk in chunks)
     with progress(engine.PROGRESS_STEP, total, unit="pictures") as bar, shown_progress(bar, key="fetching-pictures"):
         futures = [
-            fetch_chunk.submit(dataset, chunk, image_base_url=image_base_url, image=image, config=config)
-            for chunk in chunks
+            fetch_chunk.with_options(task_run_name=chunk_name(chunk, number, len(chunks))).submit(
+                dataset, chunk, image_base_url=image_base_url, image=image, config=config
+            )
+            for number, chunk in enumerate(chunks, 1)
         ]
         try:
             wait(futures)
@@ -113,6 +115,11 @@ def forget_pictures(folder: Path, run_id: str) -> None:
         manifest_path(folder, stage).unlink(missing_ok=True)
     remove_chunks(folder)
     write_manifest(folder, "refresh", files=[], facts={"run_id": run_id})
+
+
+def chunk_name(chunk: Chunk, number: int, of: int) -> str:
+    """What a chunk's task run is called."""
+    return f"fetch chunk {number} of {of}: {len(chunk):,} pictures ({chunk.split})"
 
 
 def earlier_datasets(folder: Path) -> list[Path]:

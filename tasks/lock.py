@@ -1,6 +1,6 @@
-"""One pipeline run at a time in a working directory.
+"""Locks that go when their process goes, however it ends: the operating system's lock on an open file.
 
-The lock is the operating system's lock on an open file: it goes when its process goes, however it ends.
+One pipeline run at a time in a working directory: `workdir_lock`. The file says who holds it.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from model.errors import UserError
 
@@ -22,7 +23,7 @@ _held: set[Path] = set()
 
 @contextmanager
 def workdir_lock(workdir: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock of `workdir` for the block; wait while another process holds it.
+    """Hold the lock of `workdir` for the block; wait while another process holds it, and say for whom.
 
     A process that holds the lock already passes: the command line takes it before Prefect's server starts,
     the flow takes it for runs that a worker started.
@@ -34,58 +35,80 @@ def workdir_lock(workdir: Path, purpose: str) -> Iterator[None]:
     if path in _held:
         yield
         return
+    reminded = 0.0
+    while True:
+        with try_lock(path, {"purpose": purpose}) as got:
+            if got:
+                _held.add(path)
+                try:
+                    yield
+                finally:
+                    _held.discard(path)
+                return
+        if not reminded or time.monotonic() - reminded > REMIND_S:
+            holder = lock_facts(path) or {}
+            who = f"{holder['purpose']} (process {holder['pid']})" if holder else "another run"
+            logger.info("waiting for %s in %s; this goes on by itself", who, path.parent)
+            reminded = time.monotonic()
+        time.sleep(WAIT_S)
+
+
+@contextmanager
+def try_lock(path: Path, facts: dict[str, Any]) -> Iterator[bool]:
+    """Lock a file for the block, if nobody holds it, and write the facts and this process's id into it.
+
+    Yields whether it was got. The file stays, empty, and nothing is to be read from its presence.
+
+    Raises:
+        UserError: the file cannot be made or written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UserError(
-            f"cannot write to the working directory {workdir}: {error.strerror}; choose another with --workdir"
+            f"cannot write to the working directory {path.parent}: {error.strerror}; choose another with --workdir"
         ) from None
     with os.fdopen(descriptor, "r+") as file:
-        _wait(file.fileno(), path)
-        _held.add(path)
-        try:
-            file.truncate(0)
-            json.dump({"pid": os.getpid(), "purpose": purpose}, file)
-            file.flush()
-            yield
-            file.truncate(0)
-        finally:
-            _held.discard(path)
-
-
-def _wait(descriptor: int, path: Path) -> None:
-    reminded = 0.0
-    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() - reminded > REMIND_S:
-                logger.info("waiting for %s in %s", _read(path)[1], path.parent)
-                reminded = time.monotonic()
-            time.sleep(WAIT_S)
-        else:
+            yield False
             return
+        write_facts(path, facts)
+        try:
+            yield True
+        finally:
+            file.truncate(0)
 
 
-def _read(path: Path) -> tuple[int, str]:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0, "another run"
-    return int(known["pid"]), f"{known['purpose']} (process {known['pid']})"
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Lock a file for the block, once nobody else holds it: a wait of moments, so nothing is said."""
+    while True:
+        with try_lock(path, {}) as got:
+            if got:
+                yield
+                return
+        time.sleep(0.05)
 
 
-def lock_holder(workdir: Path) -> int:
-    """The process that holds the lock of `workdir` now; 0 if none does."""
-    path = workdir.resolve() / "lock"
-    if path in _held:
-        return os.getpid()
+def write_facts(path: Path, facts: dict[str, Any]) -> None:
+    """What the holder of a lock says of itself; to be called by the holder alone."""
+    path.write_text(json.dumps({"pid": os.getpid(), **facts}), encoding="utf-8")
+
+
+def lock_facts(path: Path) -> dict[str, Any] | None:
+    """What the holder of a lock wrote into it, its `pid` among it; None if nobody holds it."""
     if not path.is_file():
-        return 0
+        return None
     with path.open("rb") as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _read(path)[0]
-    return 0
+            try:
+                facts: dict[str, Any] = json.load(file)
+            except ValueError:  # it is just being written
+                return {}
+            return facts
+    return None

@@ -13,10 +13,10 @@ from tasks.pictures import pack as engine
 from tasks.pictures.chunk_files import remove_chunks
 from tasks.pictures.settings import FetchConfig
 from tasks.read import Dataset
-from tasks.step import RETRIED
+from tasks.step import RETRIED, counted
 
 
-@task(name="pack HDF5", **RETRIED)
+@task(name="pack HDF5", task_run_name=counted("pack HDF5", "sample", "drawn"), **RETRIED)
 def pack(
     dataset: Dataset, *, image: ImageConfig, config: FetchConfig, deduplicate: DeduplicateConfig, exact: bool
 ) -> dict[str, Any]:

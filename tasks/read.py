@@ -36,7 +36,7 @@ class Dataset:
         return bool(self.facts["given_splits"])
 
 
-@task(name="read catalogue", **RETRIED)
+@task(name="read catalogue", task_run_name="read {catalog.name}", **RETRIED)
 def read(
     catalog: Path,
     *,

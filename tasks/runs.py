@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from model.errors import RunError, UserError
 from model.files import read_json, write_json
-from tasks.lock import lock_holder
+from tasks.lock import hold, lock_facts, workdir_lock
 
-State = Literal["running", "completed", "failed", "killed"]
+State = Literal["waiting", "running", "completed", "failed", "killed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +70,26 @@ def _record_path(workdir: Path, run_id: str) -> Path:
     return run_folder(workdir, run_id) / "run.json"
 
 
+def _lock_path(workdir: Path, run_id: str) -> Path:
+    return run_folder(workdir, run_id) / "lock"
+
+
 def load_run(workdir: Path, run_id: str) -> RunRecord | None:
-    """The record of a run; None if there is none. One that says running without holding the lock was killed."""
+    """The record of a run; None if there is none. One that says running without holding its lock was killed."""
+    while (record := _stored(workdir, run_id)) is not None:
+        if record.state not in {"waiting", "running"} or lock_facts(_lock_path(workdir, run_id)) is not None:
+            return record
+        if _stored(workdir, run_id) == record:  # it has not ended, nor begun again, while we looked
+            return replace(record, state="killed")
+    return None
+
+
+def _stored(workdir: Path, run_id: str) -> RunRecord | None:
     path = _record_path(workdir, run_id)
     if not path.is_file():
         return None
     values = read_json(path)
-    record = RunRecord(**{**values, "request": Request(**values["request"])})
-    if record.state == "running" and lock_holder(workdir) != record.pid:
-        return replace(record, state="killed")
-    return record
+    return RunRecord(**{**values, "request": Request(**values["request"])})
 
 
 def all_runs(workdir: Path) -> list[RunRecord]:
@@ -166,32 +176,42 @@ class OpenRun:
 
 @contextmanager
 def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[OpenRun]:
-    """Keep the record of a run for the block; opened again with the same flow run id, it continues the record."""
+    """Hold the working directory's lock and keep the record of a run for the block.
+
+    While another run is in progress this waits, and the record says so. Opened again with the same flow run id, it
+    continues the record.
+
+    Raises:
+        UserError: the working directory cannot be made or written.
+    """
     run_id = flow_run_id[:8]
-    record = load_run(workdir, run_id) or RunRecord(
-        run_id=run_id,
-        flow_run_id=flow_run_id,
-        request=request,
-        state="running",
-        stage="read",
-        reason="",
-        pid=os.getpid(),
-        started_at=_now(),
-        updated_at=_now(),
-        dataset_id="",
-        result=None,
-    )
-    run = OpenRun(workdir, record)
-    run.note(state="running", reason="", pid=os.getpid())
-    try:
-        yield run
-    except BaseException as error:
-        reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
-        if isinstance(error, KeyboardInterrupt):
-            reason = "stopped with Ctrl-C"
-        run.note(state="failed", reason=reason or type(error).__name__)
-        raise
-    run.note(state="completed")
+    with hold(_lock_path(workdir, run_id)):
+        record = _stored(workdir, run_id) or RunRecord(
+            run_id=run_id,
+            flow_run_id=flow_run_id,
+            request=request,
+            state="waiting",
+            stage="read",
+            reason="",
+            pid=os.getpid(),
+            started_at=_now(),
+            updated_at=_now(),
+            dataset_id="",
+            result=None,
+        )
+        run = OpenRun(workdir, record)
+        run.note(state="waiting", reason="", pid=os.getpid())
+        try:
+            with workdir_lock(workdir, f"run {run_id}, {request.flow} of {Path(request.catalog).name},"):
+                run.note(state="running")
+                yield run
+        except BaseException as error:
+            reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
+            if isinstance(error, KeyboardInterrupt):
+                reason = "stopped with Ctrl-C"
+            run.note(state="failed", reason=reason or type(error).__name__)
+            raise
+        run.note(state="completed")
 
 
 def _now() -> str:

@@ -20,14 +20,14 @@ from tasks.figures.training_batch import draw_training_batch
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import changing_progress, console
 from tasks.read import Dataset
-from tasks.step import ONCE
+from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
 from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
 
 SHOWN_PRODUCTS = 16
 
 
-@task(name="train", **ONCE)
+@task(name="train", task_run_name=counted("train", "pack", "rows", "train"), **ONCE)
 def train(
     dataset: Dataset,
     run_dir: Path,

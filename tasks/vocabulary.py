@@ -13,12 +13,12 @@ from tasks.catalog.reader import write_table
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset
-from tasks.step import RETRIED
+from tasks.step import RETRIED, counted
 
 CAPTIONS_FILE, VOCABULARY_FILE = "captions.parquet", "vocabulary.json"
 
 
-@task(name="build vocabulary", **RETRIED)
+@task(name="build vocabulary", task_run_name=counted("build vocabulary", "pack", "rows", "train"), **RETRIED)
 def build_vocabulary(dataset: Dataset, config: VocabularyConfig) -> dict[str, Any]:
     """Make captions.parquet (rows in the order of train.h5, then test.h5) and vocabulary.json. Returns words, config.
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.server import LOOPBACK, answers, free_port, prefect_environment
+from flows.server import LOOPBACK, answers, free_port, prefect_environment, server_command
 
 SMALL = [
     "--preset", "demo", "--set", "image.size_px=64", "--set", "train.epochs=2", "--set", "train.batch_size=8",
@@ -42,7 +42,7 @@ def started_server(home: Path) -> Iterator[str]:
     with (
         (home / "server.log").open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port)],
+            server_command(port),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

@@ -3,15 +3,17 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from model.configuration import check, setting
+from tasks.served import served
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     """Where runs are tracked, and under which names."""
 
-    uri: str = setting("", "MLflow's address; empty: MLFLOW_TRACKING_URI, else mlflow.db in the workdir")
+    uri: str = setting("", "MLflow's address; empty: MLFLOW_TRACKING_URI, else that of `up`, else mlflow.db")
     experiment: str = setting("ec-descr-gen", "the experiment that runs are collected in")
     model_name: str = setting("ec-descr-gen", "the name of the model in the registry")
     system_metrics: bool = setting(True, "log processor, memory, disk and GPU use during training")
@@ -33,14 +35,24 @@ class TrackingConfig:
         known_uri = not self.uri or self.uri.startswith(known[1:])
         check(known_uri, "tracking.uri", self.uri, "an address that starts with " + ", ".join(known[1:]))
 
+    def given_uri(self) -> str:
+        """The address that was configured, else the environment's; empty: the workdir's own store."""
+        return self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+
     def tracking_uri(self, workdir: Path) -> str:
-        """The address to use: the one configured, else the environment's, else the workdir's own store."""
-        given = self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        return given or f"sqlite:///{(workdir / 'mlflow.db').resolve()}"
+        """The address to use now."""
+        return self.given_uri() or own_store(workdir)
 
 
-def artifact_location(uri: str, workdir: Path) -> str | None:
-    """Where the files of runs go: WORKDIR/mlartifacts for the workdir's own store, else where the server puts them."""
-    if uri.startswith("sqlite://"):
-        return (workdir / "mlartifacts").resolve().as_uri()
-    return None
+def own_store(workdir: Path) -> str:
+    """The workdir's own store: through the server of `ec-descr-gen up` while it lives, else directly."""
+    up = served(workdir)
+    return up.mlflow_url if up is not None else f"sqlite:///{(workdir / 'mlflow.db').resolve()}"
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Where the files of an experiment go: below `mlartifacts` beside a SQLite store, else where the server says.
+
+    An address of the server's kind (see `tasks.tracking.artifacts`) is right with and without the server.
+    """
+    return f"mlflow-artifacts:/{quote(experiment, safe='')}" if uri.startswith("sqlite://") else None

@@ -139,7 +139,7 @@ class Registry:
 
     def __init__(self, config: TrackingConfig, workdir: Path) -> None:
         self.name, self.uri = config.model_name, config.tracking_uri(workdir)
-        self.client = make_client(self.uri, timeout_s=config.timeout_s)
+        self.client = make_client(self.uri, workdir=workdir, timeout_s=config.timeout_s)
 
     def champion(self) -> dict[str, Any] | None:
         """model_uri, version, run_id and tags of the champion; None if there is none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.files import read_json, write_json
-from tasks.tracking.config import TrackingConfig
+from tasks.tracking.config import TrackingConfig, own_store
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.store import Store, make_client, outages
 
@@ -42,7 +42,7 @@ def start_run(
     settings = run_dir / "tracking" / "settings.json"
     again = settings.is_file()
     if not again:
-        uri = config.tracking_uri(workdir)
+        uri = config.given_uri()  # where the workdir's own store is reached is asked anew each time
         write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve()), "tracking_uri": uri})
     run = TrackedRun(run_dir)
     if again:
@@ -82,8 +82,13 @@ class TrackedRun:
         settings = read_json(self.folder / "settings.json")
         self.config = TrackingConfig(**settings["config"])
         self.workdir = Path(settings["workdir"])
-        self.tracking_uri: str = settings["tracking_uri"]
+        self.given_uri: str = settings["tracking_uri"]
         self.journal = Journal(self.folder)
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address now: that of a given server, else of the workdir's own store."""
+        return self.given_uri or own_store(self.workdir)
 
     @property
     def run_id(self) -> str | None:
@@ -217,12 +222,12 @@ class TrackedRun:
     def _send(self, entry: Entry) -> str | None:
         try:
             if self._store is None:
-                client = make_client(self.tracking_uri, timeout_s=self.config.timeout_s)
-                self._store = Store(
-                    client, self.config, uri=self.tracking_uri, workdir=self.workdir, folder=self.folder
-                )
+                uri = self.tracking_uri
+                client = make_client(uri, workdir=self.workdir, timeout_s=self.config.timeout_s)
+                self._store = Store(client, self.config, uri=uri, folder=self.folder)
             self._store.send(entry)
         except outages() as error:
+            self._store = None  # `up` may have started or stopped since
             lines = str(error).strip().splitlines()
             return lines[0][:300] if lines else type(error).__name__
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.files import read_json, write_json
+from tasks.served import credentials, served
 from tasks.tracking.config import TrackingConfig, artifact_location
 from tasks.tracking.journal import Entry
 
@@ -29,12 +30,19 @@ NOISY = (
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
-def make_client(uri: str, *, timeout_s: int) -> "MlflowClient":
-    """A client of the store at `uri` that gives up an unreachable server within seconds, not minutes."""
+def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
+    """A client of the store at `uri` that gives up an unreachable server within seconds, not minutes.
+
+    The servers of `ec-descr-gen up` in `workdir` may want a password, which this process then uses.
+    """
+    up = served(workdir)
+    if up is not None and up.auth and up.mlflow_url == uri:
+        os.environ.update(credentials(workdir))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_s))
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
     for name in NOISY:
@@ -80,14 +88,11 @@ class Store:
         client: the connection.
         config: names of experiment and model.
         uri: the store's address.
-        workdir: where the files go if the store is the workdir's own.
         folder: the journal's folder; keeps the id that MLflow gave the run.
     """
 
-    def __init__(
-        self, client: "MlflowClient", config: TrackingConfig, *, uri: str, workdir: Path, folder: Path
-    ) -> None:
-        self.client, self.config, self.uri, self.workdir, self.folder = client, config, uri, workdir, folder
+    def __init__(self, client: "MlflowClient", config: TrackingConfig, *, uri: str, folder: Path) -> None:
+        self.client, self.config, self.uri, self.folder = client, config, uri, folder
 
     @property
     def run_id(self) -> str | None:
@@ -112,7 +117,7 @@ class Store:
         name = self.config.experiment
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            location = artifact_location(self.uri, self.workdir)
+            location = artifact_location(self.uri, name)
             try:
                 experiment_id = self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
             except MlflowException:  # another run was first

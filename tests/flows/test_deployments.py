@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flows.settings import SECTIONS
 from tests.command import SMALL, environment, run
 from tests.flows.nested import nested_settings
 
 ROOT = Path(__file__).parents[2]
-POOL = "ec-descr-gen"
+POOL, WORKDIR, ZONE = "ec-descr-gen", "/srv/ec-descr-gen/workspace", "Asia/Tokyo"
+JSON = {"Content-Type": "application/json"}
 
 
 def prefect(*arguments: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PWD": str(ROOT), "EC_DESCR_GEN_WORKDIR": WORKDIR, "EC_DESCR_GEN_TIMEZONE": ZONE}
     return subprocess.run(
         [sys.executable, "-m", "prefect", *arguments],
-        cwd=ROOT, env={**environment(), "PWD": str(ROOT)}, capture_output=True, text=True, timeout=240, check=True,
+        cwd=ROOT, env=environment() | variables, capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
 
 
@@ -30,11 +33,34 @@ def ask(address: str | urllib.request.Request) -> Any:
 
 
 @pytest.fixture(scope="module")
-def deployment(prefect_server: str) -> dict[str, Any]:
+def deployments(prefect_server: str) -> dict[str, dict[str, Any]]:
+    """What the server made of prefect.yaml, by name."""
     prefect("work-pool", "create", "--type", "process", POOL)
     prefect("deploy", "--all", "--prefect-file", "prefect.yaml")
-    found: dict[str, Any] = ask(f"{prefect_server}/deployments/name/full%20pipeline/full")
-    return found
+    request = urllib.request.Request(f"{prefect_server}/deployments/filter", b"{}", JSON)
+    return {one["name"]: one for one in ask(request)}
+
+
+@pytest.fixture(scope="module")
+def deployment(deployments: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return deployments["full"]
+
+
+def test_every_deployment_is_told_where_to_work_and_reads_well(deployments: dict[str, dict[str, Any]]) -> None:
+    written = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert set(deployments) == {one["name"] for one in written}
+    for one in written:
+        found = deployments[one["name"]]
+        assert found["entrypoint"] == one["entrypoint"]
+        assert found["work_pool_name"] == POOL
+        assert found["tags"] == one["tags"]
+        assert found["parameters"] == one["parameters"] | {"workdir": WORKDIR}
+        assert set(found["parameters"]) <= set(found["parameter_openapi_schema"]["properties"])
+        assert len(found["description"]) > 50
+        for name, form in found["parameter_openapi_schema"]["properties"].items():
+            assert form.get("description") or "$ref" in str(form), f"{one['name']}: {name} has no description"
+        [step] = found["pull_steps"]
+        assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
 
 
 def test_the_full_pipeline_is_deployed_with_a_form_of_every_setting(deployment: dict[str, Any]) -> None:
@@ -47,8 +73,19 @@ def test_the_full_pipeline_is_deployed_with_a_form_of_every_setting(deployment: 
     epochs = schema["definitions"]["TrainConfig"]["properties"]["epochs"]
     assert epochs["description"]
     assert epochs["default"] == 31
-    [step] = deployment["pull_steps"]
-    assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
+
+
+def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_server: str) -> None:
+    prefect("automation", "create", "--from-file", "automations.yaml")
+    [written] = yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]
+    request = urllib.request.Request(f"{prefect_server}/automations/filter", b"{}", JSON)
+    [found] = [one for one in ask(request) if one["name"] == written["name"]]
+    assert set(found["trigger"]["expect"]) == set(written["trigger"]["expect"])
+    assert found["trigger"]["for_each"] == written["trigger"]["for_each"]
+    [action] = found["actions"]
+    assert {name: action[name] for name in ("type", "subject", "body")} == {
+        name: written["actions"][0][name] for name in ("type", "subject", "body")
+    }
 
 
 @pytest.mark.acceptance
@@ -63,7 +100,7 @@ def test_a_worker_runs_the_deployed_pipeline(deployment: dict[str, Any], prefect
     }
     prefect("deployment", "run", "full pipeline/full", "--params", json.dumps(parameters))
     prefect("worker", "start", "--pool", POOL, "--run-once")
-    request = urllib.request.Request(f"{prefect_server}/flow_runs/filter", b"{}", {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{prefect_server}/flow_runs/filter", b"{}", JSON)
     [found] = [one for one in ask(request) if one["deployment_id"] == deployment["id"]]
     assert found["state_type"] == "COMPLETED", found["state"]
     assert (tmp_path / "space" / "mlflow.db").is_file()

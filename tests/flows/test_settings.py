@@ -1,10 +1,11 @@
 """Settings come from defaults, preset, file and --set, in this order, and a wrong one is named."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from flows.cli import make_parser
+from flows.cli import main, make_parser
 from flows.presets import PRESETS
 from flows.settings import Settings, compose, explanations
 from model.errors import UserError
@@ -65,3 +66,18 @@ def test_prefect_refuses_an_unknown_key_too() -> None:
 def test_every_setting_is_explained() -> None:
     for one in explanations(Settings()):
         assert one.description, f"{one.key} has no description"
+
+
+def test_config_names_the_environment_variables_and_never_shows_a_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "swordfish")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:swordfish@127.0.0.1/mlflow")
+    assert main(["config", "show", "--json"]) == 0
+    shown = capsys.readouterr().out
+    found = {one["key"]: one for one in json.loads(shown)}
+    assert {"train.epochs", "MLFLOW_TRACKING_URI", "PREFECT_API_AUTH_STRING"} <= set(found)
+    assert found["MLFLOW_TRACKING_PASSWORD"]["value"] == "(set)"
+    assert "swordfish" not in shown
+    assert all(one["description"] for one in found.values())
+    assert main(["config", "explain", "MLFLOW_TRACKING_URI", "--json"]) == 0

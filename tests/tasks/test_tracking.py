@@ -125,9 +125,8 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
     names = {item.path for item in client.list_artifacts(str(run.run_id))}
     assert names == {"reports", "images", "predictions.json"}
-    assert (
-        Path(workdir / "mlartifacts" / str(run.run_id) / "artifacts" / "reports" / "report.md").read_text() == "hello"
-    )
+    artifacts = workdir / "mlartifacts" / "ec-descr-gen" / str(run.run_id) / "artifacts"
+    assert (artifacts / "reports" / "report.md").read_text() == "hello"
 
 
 @pytest.mark.usefixtures("_no_pause")

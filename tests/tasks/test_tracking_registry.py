@@ -13,12 +13,15 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModel
 from PIL import Image
 
 from model.describer import Describer
 from model.errors import RunError, UserError
 from model.search import SearchConfig
 from model.store import PictureStore
+from tasks.lock import try_lock
+from tasks.served import up_path
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.registry import Registry, requirements
 from tests.tasks.mlflow_server import MLFLOW, free_port, running, server
@@ -147,6 +150,11 @@ def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Pa
         registry.fetch("models:/ec-descr-gen/99", tmp_path)
 
 
+def files_of(logged: LoggedModel, made: Made) -> Path:
+    """Where the files of a logged model are on disk."""
+    return made.workdir / "mlartifacts" / str(logged.artifact_location).removeprefix("mlflow-artifacts:/")
+
+
 def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_requirements(made: Made) -> None:
     client = mlflow.MlflowClient(tracking_uri=made.run.tracking_uri)
     version = client.get_model_version("ec-descr-gen", "1")
@@ -154,7 +162,7 @@ def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_
     assert version.tags["epoch"] == "6"
     (logged,) = [one for one in client.search_logged_models(["1"]) if f"/{one.model_id}" in str(version.source)]
     assert logged.params["a"] == "1"
-    folder = Path(logged.artifact_location.removeprefix("file://"))
+    folder = files_of(logged, made)
     assert (folder / "artifacts" / "README.md").read_text() == "# the card"
     listed = (folder / "requirements.txt").read_text().split()
     assert set(requirements()) <= set(listed)
@@ -186,6 +194,40 @@ def test_a_subprocess_loads_the_champion_from_a_real_server_and_writes_the_same(
         assert client.get_run(str(through_server.run_id)).data.metrics == {"test/bleu_4": 0.5}
     assert texts == made.descriptions
     assert run.info.status == "FINISHED"
+
+
+def test_a_run_may_change_between_the_server_and_the_bare_store_and_the_workdir_may_move(tmp_path: Path) -> None:
+    """Started directly, continued through `up`'s server, read directly from a folder of another name."""
+    workdir = tmp_path / "before"
+    run = start_run(CONFIG, workdir=workdir, run_dir=workdir / "runs" / "r1", name="one", parameters={}, tags={})
+    (tmp_path / "a.txt").write_text("directly")
+    run.log_files([tmp_path / "a.txt"])
+    with server(workdir) as address, try_lock(up_path(workdir), up_facts(address)):
+        served_run = TrackedRun(run.run_dir)
+        assert served_run.tracking_uri == address
+        (tmp_path / "b.txt").write_text("served")
+        served_run.log_files([tmp_path / "b.txt"])
+        assert served_run.end()
+        other = TrackingConfig(system_metrics=False, experiment="made by the server")
+        second = start_run(other, workdir=workdir, run_dir=workdir / "runs" / "r2", name="two", parameters={}, tags={})
+        second.log_files([tmp_path / "b.txt"])
+        assert second.end()
+        first_id, second_id = str(run.run_id), str(second.run_id)
+        assert artifacts_of(mlflow.MlflowClient(address), first_id) == {"a.txt": "directly", "b.txt": "served"}
+    moved = workdir.rename(tmp_path / "after")
+    client = mlflow.MlflowClient(TrackingConfig().tracking_uri(moved))
+    assert artifacts_of(client, first_id) == {"a.txt": "directly", "b.txt": "served"}
+    assert artifacts_of(client, second_id) == {"b.txt": "served"}
+
+
+def up_facts(address: str) -> dict[str, Any]:
+    return {"prefect_url": "", "mlflow_url": address, "auth": False}
+
+
+def artifacts_of(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
+    """The text files of a run, by name."""
+    found = client.list_artifacts(run_id)
+    return {one.path: Path(client.download_artifacts(run_id, one.path)).read_text() for one in found}
 
 
 def test_an_unreachable_registry_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,11 +281,12 @@ def test_a_served_champion_answers_pictures_with_descriptions_and_rubbish_with_a
 def test_the_model_loads_where_only_its_listed_requirements_are_installed(made: Made, tmp_path: Path) -> None:
     registry = Registry(CONFIG, made.workdir)
     (logged,) = [one for one in registry.client.search_logged_models(["1"]) if one.source_run_id == made.run.run_id]
-    folder = Path(logged.artifact_location.removeprefix("file://"))
+    folder = files_of(logged, made)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "clean")], check=True, timeout=120)
     python = str(tmp_path / "clean" / "bin" / "python")
     uv = str(Path(sys.executable).with_name("uv"))
     install = [uv, "pip", "install", "--python", python, "--requirement", str(folder / "requirements.txt")]
     subprocess.run(install, check=True, timeout=1200)
-    texts = load_elsewhere(python, made.run.tracking_uri, "models:/ec-descr-gen/1", made.pictures, tmp_path)
+    with server(made.workdir) as address:
+        texts = load_elsewhere(python, address, "models:/ec-descr-gen/1", made.pictures, tmp_path)
     assert texts == made.descriptions

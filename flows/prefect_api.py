@@ -1,0 +1,40 @@
+"""The few questions that the command line asks Prefect's API without importing Prefect, which takes seconds."""
+
+import base64
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import Any
+
+from model.errors import RunError
+
+TIMEOUT_S = 30.0
+
+
+def ask(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """GET, or POST with a body; the answer's JSON. Logs in with PREFECT_API_AUTH_STRING if it is set.
+
+    Raises:
+        RunError: no answer, or a refusal.
+    """
+    headers = {"Content-Type": "application/json"}
+    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
+        headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{api_url}{path}", data, headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            return json.loads(response.read() or b"null")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise RunError(f"Prefect's server did not answer {api_url}{path}: {error}") from None
+
+
+def crash(api_url: str, flow_run_id: str, message: str) -> None:
+    """Tell Prefect that the process of a run is gone; then Retry is offered.
+
+    Raises:
+        RunError: no answer, or a refusal.
+    """
+    state = {"type": "CRASHED", "name": "Crashed", "message": message}
+    ask(api_url, f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})

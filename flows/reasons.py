@@ -1,0 +1,62 @@
+"""Why a run stopped and how it goes on, where people look: on the run's page in Prefect, in MLflow, in `runs`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.runs import load_run
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.flows import Flow
+
+ARTIFACT_KEY = "why-it-stopped"
+
+
+def how_to_go_on(run_id: str, workdir: Path) -> str:
+    """A sentence for whoever reads why a run stopped."""
+    command = shlex.join(["ec-descr-gen", "resume", run_id, "--workdir", str(workdir)])
+    return f"Retry goes on where it stopped; so does: {command}"
+
+
+def tell_why(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
+    """A hook of flows that failed, crashed or were cancelled: leaves an artifact on the run's page."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactCreate
+
+    workdir = Path(flow_run.parameters.get("workdir", "workspace"))
+    run_id = str(flow_run.id)[:8]
+    record = load_run(workdir, run_id)
+    stage = f" in stage **{record.stage}**" if record else " before its first stage"
+    reason = (record.reason if record else "") or state.message or "its process ended without a word"
+    text = f"### {state.name}{stage}\n\n{reason}\n\n{how_to_go_on(run_id, workdir)}\n"
+    with get_client(sync_client=True) as client:
+        client.create_artifact(
+            ArtifactCreate(
+                key=ARTIFACT_KEY,
+                type="markdown",
+                description=f"why this run of {flow.name} stopped",
+                data=text,
+                flow_run_id=flow_run.id,
+            )
+        )
+
+
+# For every flow that works in a working directory.
+TOLD: dict[str, Any] = {"on_failure": [tell_why], "on_crashed": [tell_why], "on_cancellation": [tell_why]}
+
+
+def catalogue_name() -> str:
+    """The name of a flow run before its products are counted."""
+    from prefect.runtime import flow_run
+
+    return Path(flow_run.parameters["catalog"] or "the latest catalogue").name
+
+
+def name_with_products(catalog: str, rows: dict[str, int]) -> None:
+    """Name the flow run around us after its catalogue and how many products it has."""
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_name(flow_run.id, f"{Path(catalog).name}: {sum(rows.values()):,} products")

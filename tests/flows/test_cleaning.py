@@ -1,0 +1,73 @@
+"""`clean` removes what nothing needs, says what it freed, and a kill in between leaves nothing half."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cleaning import by_last_use, size_bytes
+from model.files import read_json, write_json
+from tasks.runs import Request, all_runs, recorded
+from tests.command import run, run_json
+
+SETTINGS: dict[str, Any] = {"tracking": {}}
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """Six datasets, each of a finished run, the latest last; the second's run failed since."""
+    for number in range(6):
+        make_run(tmp_path, number)
+    return tmp_path
+
+
+def make_run(workdir: Path, number: int, *, fail: bool = False) -> None:
+    request = Request(flow="prepare", catalog=f"{number}.json", image_base_url="", settings=SETTINGS)
+    folder = workdir / "datasets" / f"d{number}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.h5").write_bytes(bytes(1000 * (number + 1)))
+    with recorded(workdir, f"{number:08}-run", request) as run:
+        run.note(dataset_id=f"d{number}")
+        checkpoint = run.folder / "training" / "checkpoint-0001"
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        (checkpoint / "state.json").write_text("{}")
+        if fail:
+            raise OSError("no network")
+
+
+def datasets(workdir: Path) -> set[str]:
+    return {path.name for path in (workdir / "datasets").iterdir()}
+
+
+def test_the_latest_stay_and_what_an_unfinished_run_needs(workdir: Path) -> None:
+    with pytest.raises(OSError, match="no network"):
+        make_run(workdir, 1, fail=True)
+    before = size_bytes(workdir / "datasets")
+    result = run_json("clean", "--keep", "2", "--workdir", workdir)
+    assert datasets(workdir) == {"d1", "d4", "d5"} == set(result["kept"])
+    assert result["kept"]["d1"] == "run 00000001 is unfinished"
+    checkpoints_bytes = 5 * len("{}")
+    assert result["freed_bytes"] == before - size_bytes(workdir / "datasets") + checkpoints_bytes
+    assert [path.parts[-3] for path in workdir.glob("runs/*/training/checkpoint-*")] == ["00000001"]
+    assert {path.name for path in workdir.iterdir()} == {"datasets", "runs", "lock"}
+    again = run_json("clean", "--keep", "2", "--workdir", workdir)
+    assert (again["removed"], again["freed_bytes"]) == ([], 0)
+
+
+def test_what_a_killed_clean_has_set_aside_goes_with_the_next(workdir: Path) -> None:
+    (workdir / "removed").mkdir()
+    shutil.move(workdir / "datasets" / "d0", workdir / "removed" / "datasets-d0")
+    assert run_json("clean", "--keep", "9", "--workdir", workdir)["kept"].keys() == {f"d{n}" for n in range(1, 6)}
+    assert not (workdir / "removed").exists()
+
+
+def test_the_order_is_that_of_the_last_use(workdir: Path) -> None:
+    path = workdir / "runs" / "00000000" / "run.json"
+    write_json(path, read_json(path) | {"updated_at": "2999-01-01T00:00:00+00:00"})
+    assert [one.name for one in by_last_use(workdir, all_runs(workdir))] == ["d0", "d5", "d4", "d3", "d2", "d1"]
+
+
+def test_a_wrong_number_and_a_missing_folder_are_named(tmp_path: Path) -> None:
+    assert "--keep is -1" in run("clean", "--keep", "-1", "--workdir", tmp_path, code=2).stderr
+    assert "does not exist" in run("clean", "--workdir", tmp_path / "none", code=2).stderr

@@ -1,0 +1,73 @@
+"""`up`: one command for both servers, a worker and the deployments; one at a time; nothing of it is left behind."""
+
+import os
+import signal
+import stat
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flows.prefect_api import ask
+from flows.server import answers
+from tasks.served import credentials, password_path
+from tests.command import SMALL, environment, run, run_json
+from tests.upkeep import logs, processes, up, up_command, wait_for
+
+
+def test_up_is_healthy_says_so_when_started_twice_and_leaves_no_process_after_sigterm(tmp_path: Path) -> None:
+    with up(tmp_path, "--timezone", "Europe/Berlin") as there:
+        api = f"{there['prefect_url']}/api"
+        assert answers(api)
+        assert answers(there["mlflow_url"])
+        assert {one["status"] for one in ask(api, "/work_pools/ec-descr-gen/workers/filter", {})} == {"ONLINE"}
+        names = {one["name"] for one in ask(api, "/deployments/filter", {})}
+        assert {"full", "prepare", "evaluate", "resume"} <= names
+        twice = run("up", "--workdir", tmp_path, code=2)
+        assert f"is running in {tmp_path}" in twice.stderr
+        assert there["prefect_url"] in twice.stderr
+        taken = run(
+            "up", "--workdir", tmp_path / "other", "--prefect-port", there["prefect_url"].split(":")[-1], code=2
+        )
+        assert "is taken by another program" in taken.stderr
+        assert run_json("runs", "--workdir", tmp_path) == []
+        assert len(processes(tmp_path)) > 5
+
+
+def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
+    assert "--timezone Berlin is unknown" in run("up", "--workdir", tmp_path, "--timezone", "Berlin", code=2).stderr
+
+
+@pytest.mark.acceptance
+def test_up_killed_with_sigkill_takes_all_its_children_with_it(tmp_path: Path) -> None:
+    with subprocess.Popen(up_command(tmp_path), env=environment(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline(), logs(tmp_path)
+        assert len(processes(tmp_path)) > 5
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for("the end of every child", lambda: not processes(tmp_path), timeout_s=60)
+
+
+@pytest.mark.acceptance
+def test_with_auth_both_servers_want_the_password_and_the_commands_know_it(tmp_path: Path) -> None:
+    with up(tmp_path, "--auth") as there:
+        for url in (
+            f"{there['prefect_url']}/api/flow_runs/count",
+            f"{there['mlflow_url']}/api/2.0/mlflow/experiments/get",
+        ):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(url, data=b"{}" if "flow_runs" in url else None)
+            assert refused.value.code == 401
+        shop = tmp_path / "shop"
+        run("make-catalog", "--items", "40", "--out", shop, "--seed", "3")
+        result = run_json(
+            "run", "--catalog", shop / "catalog.json", "--image-base-url", shop, "--workdir", tmp_path, *SMALL
+        )
+        assert result["mlflow"]["tracking_uri"] == there["mlflow_url"]
+        assert result["model_uri"].startswith("models:/")
+    password = credentials(tmp_path)["MLFLOW_TRACKING_PASSWORD"]
+    assert stat.S_IMODE(password_path(tmp_path).stat().st_mode) == 0o600
+    readable = [path for path in tmp_path.rglob("*") if path.is_file() and path != password_path(tmp_path)]
+    assert not [path for path in readable if password.encode() in path.read_bytes()]

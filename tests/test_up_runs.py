@@ -1,0 +1,134 @@
+"""What runs under `up`: deployed runs killed with their worker go on to the same bytes; ten at once all complete."""
+
+import hashlib
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from flows.prefect_api import ask
+from model.files import read_json
+from tasks.demo.server import serve_images
+from tests.command import SMALL, command, environment, run, run_json
+from tests.flows.nested import nested_settings
+from tests.upkeep import kill_worker, logs, processes, retry, start_deployed, up, wait_for, wait_for_state
+
+SLOWLY = [*SMALL, "--set", "fetch.chunk_rows=4", "--set", "fetch.concurrency=1", "--set", "fetch.backoff_s=0.05"]
+RUNS_AT_ONCE = 10
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop") / "shop"
+    run("make-catalog", "--items", "40", "--out", folder, "--seed", "3")
+    return folder
+
+
+def weights(model_dir: str) -> str:
+    return hashlib.sha256((Path(model_dir) / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def artifacts(api: str, run_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(api, "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run_id]}}})
+    return found
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(3000)
+def test_a_deployed_run_killed_with_its_worker_twice_ends_as_an_undisturbed_one(shop: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "space"
+    with serve_images(shop) as base, up(workdir) as there:
+        api = f"{there['prefect_url']}/api"
+        parameters = {
+            "catalog": str(shop / "catalog.json"), "image_base_url": base, "settings": nested_settings(SLOWLY),
+        }  # fmt: skip
+        run_id = start_deployed(api, "full pipeline/full", parameters)
+
+        wait_for("the second chunk", lambda: len(list(workdir.glob("datasets/*/chunks/*.parquet"))) >= 2)
+        kill_worker(workdir)
+        crashed = wait_for_state(api, run_id, "CRASHED")
+        assert "Its process was killed in stage 'fetch'. Retry goes on" in crashed["state"]["message"]
+        assert not processes(workdir, "prefect.engine"), "the flow run outlived its worker"
+        [record] = run_json("runs", "--workdir", workdir)
+        assert (record["state"], record["stage"]) == ("killed", "fetch")
+
+        retry(api, run_id)
+        wait_for("a checkpoint", lambda: list(workdir.glob("runs/*/training/checkpoint-*")))
+        kill_worker(workdir)
+        crashed = wait_for_state(api, run_id, "CRASHED")
+        assert "in stage 'train'" in crashed["state"]["message"]
+
+        resumed = start_deployed(api, "resume a run/resume", {})
+        wait_for_state(api, resumed, "COMPLETED")
+        done = wait_for_state(api, run_id, "COMPLETED")
+        [record] = run_json("runs", "--workdir", workdir)
+        assert record["state"] == "completed"
+        assert re.fullmatch(r"catalog\.json: \d+ products", done["name"])
+        names = {one["name"] for one in ask(api, "/task_runs/filter", {})}
+        assert any(re.fullmatch(r"fetch chunk \d+ of \d+: \d+ pictures \(train\)", name) for name in names), names
+        assert any(re.fullmatch(r"train: \d+ products", name) for name in names), names
+        result = read_json(workdir / "runs" / run_id[:8] / "run.json")["result"]
+        [tracked] = mlflow.MlflowClient(there["mlflow_url"]).search_runs(["1"])
+        assert (tracked.info.run_id, tracked.info.status) == (result["mlflow"]["run_id"], "FINISHED")
+
+        failed = start_deployed(api, "prepare data/prepare", {"catalog": str(tmp_path / "none.json")})
+        wait_for_state(api, failed, "FAILED")
+        [why] = wait_for("the reason", lambda: artifacts(api, failed))
+        assert "none.json" in why["data"]
+        assert "ec-descr-gen resume" in why["data"]
+        undisturbed = run_json(
+            "run",
+            "--catalog",
+            shop / "catalog.json",
+            "--image-base-url",
+            base,
+            "--workdir",
+            tmp_path / "alone",
+            *SLOWLY,
+        )
+    # Without the servers now: what they wrote is still there to read.
+    assert result["dataset_digest"] == undisturbed["dataset_digest"]
+    assert weights(result["model_dir"]) == weights(undisturbed["model_dir"])
+    client = mlflow.MlflowClient(f"sqlite:///{workdir / 'mlflow.db'}")
+    assert {"figures", "scores"} <= {one.path for one in client.list_artifacts(result["mlflow"]["run_id"])}
+    picture = next((shop / "images").rglob("*-0.jpg"))
+    assert run_json("describe", picture, "--workdir", workdir)[0]["description"]
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(3000)
+def test_ten_runs_started_at_once_all_complete_and_none_corrupts_another(shop: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "space"
+    seeds = range(RUNS_AT_ONCE)
+
+    def start(seed: int) -> subprocess.CompletedProcess[str]:
+        arguments: list[str | Path] = [
+            "--catalog",
+            shop / "catalog.json",
+            "--image-base-url",
+            shop,
+            "--workdir",
+            workdir,
+        ]
+        line = [*command("run", *arguments, *SMALL), "--set", f"train.seed={seed // 2}", "--json"]
+        return subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
+
+    with up(workdir), ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+        done = list(pool.map(start, seeds))
+    assert [one.returncode for one in done] == [0] * RUNS_AT_ONCE, "\n".join(one.stderr[-500:] for one in done)
+    waited = [one for one in done if re.search(r"waiting for pipeline of catalog\.json \(process \d+\)", one.stderr)]
+    assert len(waited) == RUNS_AT_ONCE - 1
+    assert "database is locked" not in logs(workdir) + "".join(one.stderr for one in done)
+    records = run_json("runs", "--workdir", workdir)
+    assert [one["state"] for one in records] == ["completed"] * RUNS_AT_ONCE
+    results = [read_json(workdir / "runs" / one["run"] / "run.json") for one in records]
+    by_seed: dict[int, set[str]] = {}
+    for one in results:
+        seed = one["request"]["settings"]["train"]["seed"]
+        by_seed.setdefault(seed, set()).add(weights(one["result"]["model_dir"]))
+    assert [len(found) for found in by_seed.values()] == [1] * (RUNS_AT_ONCE // 2), "the same seed, other weights"
+    assert len({one["result"]["dataset_digest"] for one in results}) == 1
