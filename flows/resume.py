@@ -1,9 +1,7 @@
 """Continues an unfinished run from Prefect's pages: what the command `resume` does, as a deployment."""
 
-import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from os import environ
 from pathlib import Path
@@ -13,7 +11,7 @@ from prefect import flow, get_run_logger
 
 from flows.cli import WRONG_USE
 from model.errors import RunError, UserError
-from tasks.runs import find_run
+from tasks.runs import find_run, load_run
 
 
 @flow(name="resume a run", flow_run_name="resume {run}", persist_result=False)
@@ -26,13 +24,10 @@ def resume(run: str = "", workdir: str = "workspace") -> dict[str, Any]:
     """
     record = find_run(Path(workdir), run or None)
     get_run_logger().info("continuing run %s, %s in stage '%s'", record.run_id, record.state, record.stage)
-    command = [sys.executable, "-m", "flows.cli", "resume", record.run_id, "--workdir", workdir, "--json"]
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as answer,
-        subprocess.Popen(  # noqa: S603
-            command, env=_own_environment(environ), stdout=answer, stderr=subprocess.PIPE, text=True
-        ) as process,
-    ):
+    command = [sys.executable, "-m", "flows.cli", "resume", record.run_id, "--workdir", workdir]
+    with subprocess.Popen(  # noqa: S603
+        command, env=_own_environment(environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         line = ""
         try:
@@ -44,9 +39,9 @@ def resume(run: str = "", workdir: str = "workspace") -> dict[str, Any]:
         if process.wait() != 0:
             kind = UserError if process.returncode == WRONG_USE else RunError
             raise kind(line.strip().removeprefix("ec-descr-gen: "))
-        answer.seek(0)
-        result: dict[str, Any] = json.load(answer)
-    return result
+    done = load_run(Path(workdir), record.run_id)
+    assert done is not None, f"run {record.run_id} has no record"
+    return done.result or {}
 
 
 def _own_environment(ours: Mapping[str, str]) -> dict[str, str]:
