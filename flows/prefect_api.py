@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from model.errors import RunError
 
 TIMEOUT_S = 30.0
+BUSY, ATTEMPTS = 503, 6  # its database was taken just then; Prefect's own client asks again too
 
 
 def ask(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -23,11 +25,16 @@ def ask(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
         headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{api_url}{path}", data, headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
-            return json.loads(response.read() or b"null")
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise RunError(f"Prefect's server did not answer {api_url}{path}: {error}") from None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+                return json.loads(response.read() or b"null")
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            busy = isinstance(error, urllib.error.HTTPError) and error.code == BUSY
+            if not busy or attempt == ATTEMPTS:
+                raise RunError(f"Prefect's server did not answer {api_url}{path}: {error}") from None
+        time.sleep(attempt)
+    raise AssertionError("unreachable")
 
 
 def crash(api_url: str, flow_run_id: str, message: str) -> None:
