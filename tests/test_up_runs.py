@@ -11,6 +11,7 @@ import mlflow
 import pytest
 
 from flows.prefect_api import ask
+from flows.reasons import ARTIFACT_KEY
 from model.files import read_json
 from tasks.demo.server import serve_images
 from tests.command import SMALL, command, environment, run, run_json
@@ -34,7 +35,7 @@ def weights(model_dir: str) -> str:
 
 def artifacts(api: str, run_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = ask(api, "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run_id]}}})
-    return found
+    return [one for one in found if one["flow_run_id"] == run_id and one["key"] == ARTIFACT_KEY]
 
 
 @pytest.mark.acceptance
@@ -77,7 +78,7 @@ def test_a_deployed_run_killed_with_its_worker_twice_ends_as_an_undisturbed_one(
 
         failed = start_deployed(api, "prepare data/prepare", {"catalog": str(tmp_path / "none.json")})
         wait_for_state(api, failed, "FAILED")
-        [why] = wait_for("the reason", lambda: artifacts(api, failed))
+        why, *_ = wait_for("the reason", lambda: artifacts(api, failed))
         assert "none.json" in why["data"]
         assert "ec-descr-gen resume" in why["data"]
         undisturbed = run_json(
