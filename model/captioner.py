@@ -12,7 +12,11 @@ from model.grid import Grid, attention_grid
 
 
 class Captioner(nn.Module):
-    """The whole model. The encoder learns in `precision`; all else is computed in float32."""
+    """The whole model.
+
+    `precision` is the number format of training's matrix products (float16: the encoder's alone). Weights, gradients,
+    the loss, and all of validation and inference are float32.
+    """
 
     precision = torch.float32
 
@@ -36,5 +40,6 @@ class Captioner(nn.Module):
     ) -> tuple[Taught, Grid]:
         """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row; their grid comes too."""
         grid = self.grid(seen, own)
-        taught: Taught = self.decoder(grid, captions, lengths)
+        fast = self.training and self.precision == torch.bfloat16
+        taught: Taught = self.decoder(grid, captions, lengths, torch.bfloat16 if fast else None)
         return taught, grid

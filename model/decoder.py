@@ -100,13 +100,14 @@ class Decoder(nn.Module):
         logits: Tensor = self.output(dropped)
         return logits
 
-    def forward(self, grid: Grid, captions: Tensor, lengths: list[int]) -> Taught:
+    def forward(self, grid: Grid, captions: Tensor, lengths: list[int], precision: torch.dtype | None = None) -> Taught:
         """Write whole captions with the true word before each word.
 
         Args:
             grid: B pictures.
             captions: (B, T) indices, from ``<start>``, padded.
             lengths: of each caption, ``<start>`` and ``<end>`` counted; falling, at least 2.
+            precision: the number format of the large matrix products; None: the weights' own.
         """
         words = packed_slices([length - 1 for length in lengths])
         caption = torch.cat([torch.arange(word.stop - word.start) for word in words]).to(captions.device)  # (R,)
@@ -116,11 +117,17 @@ class Decoder(nn.Module):
         embedded = self.embedding(captions[caption, place])  # (R, E)
         for_word, for_context = torch.split(lstm.weight_ih, [self.config.embedding_size, grid.features.shape[2]], 1)
         state = self.first_state(grid)
+        exact = grid.features.dtype
+        precision = precision or exact
+        fast = torch.autocast(captions.device.type, precision, enabled=precision != exact)
+        with fast:
+            keys = attention.keys(grid)
+            inputs = functional.linear(embedded, for_word, lstm.bias_ih)  # (R, 4H)
         hiddens, alphas = Recurrence.apply(
             grid.features,
-            attention.keys(grid),
+            keys.to(exact),
             grid.pooling,
-            functional.linear(embedded, for_word, lstm.bias_ih),
+            inputs.to(exact),
             state.hidden[:, 0],
             state.cell[:, 0],
             torch.cat([attention.project_hidden.weight, attention.gate.weight, lstm.weight_hh]),
@@ -128,5 +135,8 @@ class Decoder(nn.Module):
             attention.score.weight[0],
             for_context,
             words,
+            precision,
         )
-        return Taught(self.logits(hiddens), captions[caption, place + 1], alphas, caption)
+        with fast:
+            logits = self.logits(hiddens)
+        return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption)

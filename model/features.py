@@ -1,6 +1,7 @@
 """A frozen encoder's features, computed once and kept on disk.
 
-B batch, N the encoder's own positions, D encoder, M the mirrored copies (1 or 2).
+B batch, N positions (the attention grid's if these are fewer than the encoder's own), D encoder, M the mirrored copies
+(1 or 2).
 """
 
 import hashlib
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.encoder import Encoder
 from model.errors import RunError, UserError
 from model.files import atomic_path, read_json, sha256_file, write_json
+from model.grid import attention_grid
 from model.store import PictureStore
 
 BATCH = 32
@@ -70,7 +73,7 @@ def cached_features(
         return FeatureCache(path)
     encoder.eval()
     device = encoder.mean.device
-    sample, own = encoder(torch.from_numpy(store.read(slice(0, 1))).to(device))
+    sample, own = _look(encoder, torch.from_numpy(store.read(slice(0, 1))).to(device))
     shape = (1 + mirrored, len(store), *sample.shape[1:])
     needed = int(np.prod(shape, dtype=np.int64)) * 2
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def cached_features(
         for first in range(0, len(store), BATCH):
             pictures = torch.from_numpy(store.read(slice(first, first + BATCH))).to(device)
             for copy in range(shape[0]):
-                seen, _ = encoder(pictures.flip(3) if copy else pictures)
+                seen, _ = _look(encoder, pictures.flip(3) if copy else pictures)
                 half = seen.half()
                 if not half.isfinite().all():
                     raise RunError(
@@ -101,8 +104,16 @@ def cached_features(
     return FeatureCache(path)
 
 
+def _look(encoder: Encoder, pictures: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Features (B, N, D) and their rows and columns: pooled already where the attention grid is the smaller one."""
+    features, own = encoder(pictures)
+    grid = attention_grid(features, own, encoder.config.grid)
+    return grid.features, own if grid.pooling is not None else grid.shape
+
+
 def _digest(encoder: Encoder, store: PictureStore, mirrored: bool) -> str:
-    digest = hashlib.sha256(f"{sha256_file(Path(store.path))} {encoder.config.name} {mirrored}".encode())
+    looks = (sha256_file(Path(store.path)), encoder.config.name, encoder.config.grid, mirrored)
+    digest = hashlib.sha256(repr(looks).encode())
     for name, value in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -31,6 +31,11 @@ def packed_slices(lengths: list[int]) -> list[slice]:
     return slices
 
 
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The product in the number format of `b`, given back in that of `a`."""
+    return (a.to(b.dtype) @ b).to(a.dtype)
+
+
 class Recurrence(torch.autograd.Function):
     """Attention, gate and LSTM cell at every word, under teacher forcing."""
 
@@ -48,6 +53,7 @@ class Recurrence(torch.autograd.Function):
         score: Tensor,
         context_weight: Tensor,
         words: list[slice],
+        precision: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         """Run all words.
 
@@ -64,6 +70,7 @@ class Recurrence(torch.autograd.Function):
             score: (A), the attention's last layer.
             context_weight: (4H, D), the context's share of the LSTM's gates.
             words: see `packed_slices`.
+            precision: the number format of the products with the weights.
 
         Returns:
             The hidden states (R, H) and alphas (R, P).
@@ -77,11 +84,12 @@ class Recurrence(torch.autograd.Function):
         hiddens, cells = inputs.new_empty(rows, hidden_size), inputs.new_empty(rows, hidden_size)
         alphas, weights = inputs.new_empty(rows, positions), inputs.new_empty(rows, own)
         buffer = torch.empty_like(keys)
+        fast_state, fast_context = state_weight.to(precision).t(), context_weight.to(precision).t()
 
         h, c = hidden, cell
         for word in words:
             n = word.stop - word.start
-            state = torch.addmm(state_bias, h[:n], state_weight.t())  # (n, A + D + 4H)
+            state = _product(h[:n], fast_state).add_(state_bias)  # (n, A + D + 4H)
             query, beta, gate = torch.split(state, sizes, 1)
             queries[word] = query
             # relu(k + q) = max(k, -q) + q, and score·q is one number for all positions, which no softmax sees
@@ -90,8 +98,7 @@ class Recurrence(torch.autograd.Function):
             weight = alpha if pooling is None else alpha @ pooling  # (n, N)
             context = (weight[:, None] @ features[:n])[:, 0]  # (n, 1, N) @ (n, N, D) -> (n, D)
             beta = torch.sigmoid(beta)
-            gate = gate + inputs[word]
-            gate.addmm_(beta * context, context_weight.t())
+            gate = _product(beta * context, fast_context).add_(gate).add_(inputs[word])
             gate_i, gate_f, gate_g, gate_o = gate.chunk(4, 1)
             gate_i.sigmoid_(), gate_f.sigmoid_(), gate_g.tanh_(), gate_o.sigmoid_()
             c = gate_f * c[:n] + gate_i * gate_g
@@ -103,7 +110,7 @@ class Recurrence(torch.autograd.Function):
             features, keys, pooling, hidden, cell, state_weight, score, context_weight,
             queries, alphas, weights, contexts, betas, gates, hiddens, cells,
         )  # fmt: skip
-        ctx.words = words
+        ctx.words, ctx.precision = words, precision
         return hiddens, alphas
 
     @staticmethod
@@ -117,6 +124,7 @@ class Recurrence(torch.autograd.Function):
             queries, alphas, weights, contexts, betas, gates, hiddens, cells,
         ) = ctx.saved_tensors  # fmt: skip
         words: list[slice] = ctx.words
+        fast_state, fast_context = state_weight.to(ctx.precision), context_weight.to(ctx.precision)
         batch, own, encoder_size = features.shape
         d_states = torch.empty(len(gates), len(state_weight), dtype=gates.dtype, device=gates.device)  # (R, A + D + 4H)
         sizes = [keys.shape[2], encoder_size, gates.shape[1]]
@@ -147,7 +155,7 @@ class Recurrence(torch.autograd.Function):
             torch.mul(d_out * tanh_c, gate_o * (1 - gate_o), out=d_o)
             d_c[:n] = d_cell * gate_f
             # the gate β and the context
-            d_gated = d_gate @ context_weight  # (n, D)
+            d_gated = _product(d_gate, fast_context)  # (n, D)
             beta = betas[word]
             torch.mul(d_gated * contexts[word], beta * (1 - beta), out=d_beta)
             d_context = torch.mul(d_gated, beta, out=d_contexts[word])
@@ -160,7 +168,7 @@ class Recurrence(torch.autograd.Function):
             active[:n].addcmul_(opened, d_score[:, :, None])
             open_sums[word] = (d_score[:, None] @ opened)[:, 0]  # (n, 1, P) @ (n, P, A) -> (n, A)
             torch.mul(open_sums[word], score, out=d_query)
-            d_h[:n] = d_states[word] @ state_weight
+            d_h[:n] = _product(d_states[word], fast_state)
 
         d_keys = active * score
         # from relu(k + q) = open·(k + q)
@@ -182,9 +190,10 @@ class Recurrence(torch.autograd.Function):
             d_gates,
             d_h,
             d_c,
-            d_states.t() @ previous_h,
+            _product(d_states.t(), previous_h.to(ctx.precision)),
             d_states.sum(0),
             d_score_weight,
-            d_gates.t() @ (betas * contexts),
+            _product(d_gates.t(), (betas * contexts).to(ctx.precision)),
+            None,
             None,
         )

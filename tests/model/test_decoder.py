@@ -70,8 +70,10 @@ def plain_loss(decoder: Decoder, grid: Grid, captions: Tensor, lengths: list[int
     return loss, predictions
 
 
-def fast_loss(decoder: Decoder, grid: Grid, captions: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
-    taught = decoder(grid, captions, lengths)
+def fast_loss(
+    decoder: Decoder, grid: Grid, captions: Tensor, lengths: list[int], precision: torch.dtype | None = None
+) -> tuple[Tensor, Tensor]:
+    taught = decoder(grid, captions, lengths, precision)
     sums = caption_loss(taught, captions=len(lengths))
     return total_loss(sums, words=sums.words, captions=sums.captions, weight=1.0), taught.logits
 
@@ -107,6 +109,23 @@ def test_whole_captions_give_the_loss_and_the_gradients_of_the_packed_form(size:
     expected, got = gradients(decoder, grid.features, plain), gradients(decoder, grid.features, fast)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_fast_products_stay_near_the_exact_loss_and_gradients_and_give_their_number_format() -> None:
+    torch.manual_seed(7)
+    decoder, double = random_decoder(len(VOCABULARY)).float(), random_grid(len(LENGTHS), size=4)
+    assert double.pooling is not None
+    grid = Grid(double.features.float().requires_grad_(), double.pooling.float(), double.shape)
+    captions = random_captions(LENGTHS, VOCABULARY)
+    exact, exact_logits = fast_loss(decoder, grid, captions, LENGTHS)
+    fast, fast_logits = fast_loss(decoder, grid, captions, LENGTHS, torch.bfloat16)
+    assert fast_logits.dtype == torch.float32
+    assert not torch.equal(fast_logits, exact_logits)
+    torch.testing.assert_close(fast, exact, rtol=5e-3, atol=0)
+    expected, got = gradients(decoder, grid.features, exact), gradients(decoder, grid.features, fast)
+    for name, value in expected.items():
+        assert got[name].dtype == torch.float32
+        assert (got[name] - value).norm() < 0.1 * value.norm(), name
 
 
 def test_the_written_out_gradient_passes_autograds_own_check() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.encoder import Encoder
+from model.encoder import Encoder, EncoderConfig
 from model.errors import UserError
 from model.features import FeatureCache, cached_features
 from model.store import PictureStore
@@ -32,6 +32,17 @@ def test_the_cache_holds_what_the_encoder_sees_mirrored_or_not(tmp_path: Path) -
         expected, own = encoder.eval()(pictures)
     assert found.own == own
     np.testing.assert_allclose(found.read(rows, flip), expected.numpy(), rtol=2e-3, atol=1e-3)
+
+
+def test_a_smaller_attention_grid_is_pooled_before_it_is_kept(tmp_path: Path) -> None:
+    store = PictureStore(write_data(tmp_path / "data") / "train.h5")
+    encoder = Encoder(EncoderConfig(name="resnet18", weights="none", grid=2, max_stride_px=8))
+    found = cached_features(tmp_path, encoder, store, mirrored=False, on_progress=lambda *_: None)
+    assert found.own == (2, 2)
+    rows = np.array([3, 0])
+    with torch.no_grad():
+        expected = encoder.grid(torch.from_numpy(store.read(rows))).pooled()
+    np.testing.assert_allclose(found.read(rows, rows < 0), expected.numpy(), rtol=2e-3, atol=1e-3)
 
 
 def test_features_are_computed_once(tmp_path: Path) -> None:
