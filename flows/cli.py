@@ -15,6 +15,7 @@ from typing import Any
 from model.errors import RunError, UserError
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
+BASE_HELP = "what relative urls resolve against"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,9 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--catalog", required=True, metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped"
     )
-    source.add_argument(
-        "--image-base-url", default="", metavar="URL-or-FOLDER", help="what relative urls resolve against"
-    )
+    source.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
 
     settings = settings_parser("default")
     parser = argparse.ArgumentParser(
@@ -93,7 +92,11 @@ def make_parser() -> argparse.ArgumentParser:
     data = add(
         "prepare", "the data stages: up to the two HDF5 files and the vocabulary", "commands.prepare", settings, source
     )
-    for command in (full, data):
+    again = add(
+        "retrain", "on a new catalogue: the full pipeline, then promote the model if it beats the champion",
+        "commands.retrain", settings, source,
+    )  # fmt: skip
+    for command in (full, data, again):
         command.add_argument(
             "--refresh-images",
             action="append_const",
@@ -101,6 +104,10 @@ def make_parser() -> argparse.ArgumentParser:
             dest="assignments",
             help="fetch all pictures again, also those that are there already",
         )
+    publish = add("publish", "hand a new catalogue to the running system", "publishing.publish", settings)
+    publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
+    publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
+    add("rollback", "give the champion alias back to the version before", "commands.rollback")
     resume = add("resume", "continue the last (or named) failed or killed run where it stopped", "commands.resume")
     resume.add_argument("run", nargs="?", metavar="RUN", help="a run's id, from `ec-descr-gen runs`")
     add("runs", "runs, and the command that resumes each", "commands.runs")
@@ -121,13 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     serve.add_argument("folder", type=Path, metavar="DIR")
     serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
     add_upkeep(add)
-    config = commands.add_parser("config", help="every setting with description, unit, default")
-    actions = config.add_subparsers(required=True, metavar="ACTION")
-    show = actions.add_parser("show", parents=[common, settings], help="every setting with its value")
-    show.set_defaults(command=_late("commands.config_show"))
-    explain = actions.add_parser("explain", parents=[common, settings], help="one setting, or a section of them")
-    explain.add_argument("key", metavar="KEY")
-    explain.set_defaults(command=_late("commands.config_explain"))
+    _add_config(commands, common, settings)
     return parser
 
 
@@ -140,6 +141,16 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--auth", action="store_true", help="both servers ask for a password")
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
+
+
+def _add_config(commands: Any, *parents: argparse.ArgumentParser) -> None:
+    config = commands.add_parser("config", help="every setting with description, unit, default")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", parents=parents, help="every setting with its value")
+    show.set_defaults(command=_late("commands.config_show"))
+    explain = actions.add_parser("explain", parents=parents, help="one setting, or a section of them")
+    explain.add_argument("key", metavar="KEY")
+    explain.set_defaults(command=_late("commands.config_explain"))
 
 
 def settings_parser(preset: str) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from flows.environment import variables
 from flows.launch import launch, resume_run
 from flows.settings import compose, explanations
 from model.errors import UserError
-from tasks.runs import Request, all_runs, find_run
+from tasks.runs import Request, all_runs, find_run, latest_tracking
 
 logger = logging.getLogger(__name__)
 Shown = tuple[Any, Callable[[Any], None]]
@@ -27,6 +27,23 @@ def run(options: argparse.Namespace) -> Shown:
 def prepare(options: argparse.Namespace) -> Shown:
     """`prepare`: the data stages."""
     return launch(request_of("prepare", options), options.workdir), show.pipeline_table
+
+
+def retrain(options: argparse.Namespace) -> Shown:
+    """`retrain`: the full pipeline on a new catalogue, then champion and new model side by side."""
+    return launch(request_of("retraining", options), options.workdir), show.retraining_table
+
+
+def rollback(options: argparse.Namespace) -> Shown:
+    """`rollback`: the champion alias back to the version before."""
+    from tasks.tracking.registry import Registry
+
+    if not (options.workdir / "runs").is_dir():
+        raise UserError(f"there is no champion in {options.workdir}: run the pipeline first, or give --workdir")
+    registry = Registry(latest_tracking(options.workdir), options.workdir)
+    lost, found = registry.rollback()
+    result = {"model_uri": f"models:/{registry.name}/{found}", "version": found, "before": lost}
+    return result, lambda _: show.message(f"version {found} of {registry.name} is the champion again; {lost} was")
 
 
 def evaluate(options: argparse.Namespace) -> Shown:
@@ -49,7 +66,7 @@ def request_of(flow: str, options: argparse.Namespace) -> Request:
     catalog = Path(options.catalog)
     if not catalog.is_file():
         what = "is a folder" if catalog.is_dir() else "does not exist"
-        raise UserError(f"the catalogue {catalog} {what}: give --catalog a JSON, JSON Lines, CSV or Parquet file")
+        raise UserError(f"the catalogue {catalog} {what}: give a JSON, JSON Lines, CSV or Parquet file")
     base = options.image_base_url
     if base and "://" not in base:
         if not Path(base).is_dir():
@@ -66,7 +83,8 @@ def resume(options: argparse.Namespace) -> Shown:
     record = find_run(options.workdir, options.run)
     if belongs_to_demo(record, options.workdir):
         return resume_demo(record, options.workdir)
-    return resume_run(record, options.workdir), show.pipeline_table
+    tables = {"evaluation": show.evaluation_table, "retraining": show.retraining_table}
+    return resume_run(record, options.workdir), tables.get(record.request.flow, show.pipeline_table)
 
 
 def runs(options: argparse.Namespace) -> Shown:

@@ -57,7 +57,8 @@ def demo_folder(workdir: Path) -> Path:
 
 def belongs_to_demo(record: RunRecord, workdir: Path) -> bool:
     """Whether a run is one of the demo's, whose pictures must be served while it goes on."""
-    return Path(record.request.catalog).parent == demo_folder(workdir).resolve()
+    of_demo = Path(record.request.catalog).parent == demo_folder(workdir).resolve()
+    return of_demo and record.request.flow == "pipeline"
 
 
 def resume_demo(record: RunRecord, workdir: Path) -> Shown:

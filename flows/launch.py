@@ -11,14 +11,14 @@ from uuid import UUID
 from flows.server import PrefectServer
 from model.errors import RunError, UserError
 from tasks.lock import workdir_lock
-from tasks.runs import Request, RunRecord, find_same
+from tasks.runs import ContentChangedError, Request, RunRecord, find_same
 
 FULL_BYTES = 1_000_000  # too little for a table, a manifest or a page of Prefect's database
 logger = logging.getLogger(__name__)
 
 
 def launch(request: Request, workdir: Path) -> dict[str, Any]:
-    """Run what was asked for; an unfinished run of the same request is continued instead.
+    """Run what was asked for; an unfinished run of the same request is continued instead, if its file is the same.
 
     Raises:
         UserError, RunError: see the steps.
@@ -26,7 +26,10 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
     with workdir_lock(workdir, f"{request.flow} of {Path(request.catalog).name}"):
         record = find_same(workdir, request)
         if record is not None:
-            return resume_run(record, workdir)
+            try:
+                return resume_run(record, workdir)
+            except ContentChangedError as changed:
+                logger.info("%s; that is done now", changed)
         server = PrefectServer(workdir).start()
         flow, parameters = _flow_of(request, workdir)
         server.wait()
@@ -77,10 +80,12 @@ def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
     from flows.pipeline import pipeline
     from flows.prepare import prepare
     from flows.quiet import expected_errors_without_traceback
+    from flows.retraining import retraining
     from flows.settings import Settings
 
     expected_errors_without_traceback()
-    return {"pipeline": pipeline, "prepare": prepare, "evaluation": evaluation}[request.flow], {
+    flows = {"pipeline": pipeline, "prepare": prepare, "evaluation": evaluation, "retraining": retraining}
+    return flows[request.flow], {
         "catalog": request.catalog,
         "image_base_url": request.image_base_url,
         "workdir": str(workdir.resolve()),

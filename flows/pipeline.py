@@ -10,14 +10,18 @@ from prefect.runtime import flow_run
 from flows.prepare import chunk_runner, data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
+from model.errors import RunError
 from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
 from tasks.evaluate import evaluate
+from tasks.promote import promote
+from tasks.read import Dataset
 from tasks.register import register
 from tasks.runs import OpenRun, Request, recorded
 from tasks.tracking import start_run
 from tasks.tracking.facts import environment_tags
 from tasks.train import train
+from tasks.warm_start import fetch_warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +46,20 @@ def pipeline(
     return result
 
 
-def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
-    """Run every stage of a run under its MLflow run. Returns what `run` prints."""
+def all_stages(
+    run: OpenRun, settings: Settings, *, dataset: Dataset | None = None, gate: bool = False
+) -> dict[str, Any]:
+    """Run every stage of a run under its MLflow run. Returns what `run` prints.
+
+    Args:
+        run: the run.
+        settings: of every stage.
+        dataset: the catalogue, if it is read already.
+        gate: at the end, compare with the champion and promote the new model if it is better.
+
+    Raises:
+        UserError, RunError: see the steps.
+    """
     request = run.record.request
     tracked = start_run(
         settings.tracking,
@@ -58,7 +74,7 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
         tags=environment_tags(),
     )
     try:
-        dataset, result = data_stages(run, settings)
+        dataset, result = data_stages(run, settings, dataset)
         tracked.log_tags({"dataset.id": dataset.id, "dataset.digest": result["dataset_digest"]})
         for split, file in (("training", "train.h5"), ("test", "test.h5")):
             tracked.log_dataset(
@@ -75,13 +91,14 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
             logger.warning(warning)
             result["warnings"].append(warning)
         run.note(stage="train")
+        learning = fetch_warm_start(run.folder, settings.train)
         training = train(
             dataset,
             run.folder,
             encoder=settings.encoder,
             decoder=settings.decoder,
             search=settings.search,
-            config=settings.train,
+            config=learning,
             split_seed=settings.sample.split_seed,
         )
         run.note(stage="evaluate")
@@ -95,6 +112,8 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
         )
         run.note(stage="register")
         registered = register(dataset, run.folder, training, report)
+        if gate:
+            registered |= _through_the_gate(run, settings, dataset, registered, training, report)
     except BaseException:
         tracked.end("FAILED")
         raise
@@ -109,3 +128,30 @@ def all_stages(run: OpenRun, settings: Settings) -> dict[str, Any]:
         "baselines": report["baselines"],
         **registered,
     }
+
+
+def _through_the_gate(
+    run: OpenRun,
+    settings: Settings,
+    dataset: Dataset,
+    registered: dict[str, Any],
+    training: dict[str, Any],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    if not registered:
+        raise RunError(
+            f"MLflow did not take the model, so nothing is decided: once it answers, "
+            f"`ec-descr-gen resume {run.record.run_id}`"
+        )
+    run.note(stage="promote")
+    return promote(
+        dataset,
+        run.folder,
+        Path(training["model_dir"]),
+        registered["version"],
+        report,
+        search=settings.search,
+        score=settings.score,
+        gate=settings.gate,
+        catalog=Path(run.record.request.catalog).name,
+    )

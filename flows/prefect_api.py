@@ -14,7 +14,7 @@ TIMEOUT_S = 30.0
 BUSY, ATTEMPTS = 503, 6  # its database was taken just then; Prefect's own client asks again too
 
 
-def ask(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | None = None) -> Any:
     """GET, or POST with a body; the answer's JSON. Logs in with PREFECT_API_AUTH_STRING if it is set.
 
     Raises:

@@ -47,11 +47,11 @@ def prepare(
     return result
 
 
-def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, Any]]:
-    """Run the data stages of a run. Returns the dataset, and what `prepare` prints.
+def find_dataset(run: OpenRun, settings: Settings) -> Dataset:
+    """Read the catalogue of a run: the first of the data stages.
 
     Raises:
-        UserError, RunError: see the steps.
+        UserError, RunError: see the step.
     """
     request = run.record.request
     run.note(stage="read")
@@ -65,6 +65,17 @@ def data_stages(run: OpenRun, settings: Settings) -> tuple[Dataset, dict[str, An
         image=settings.image,
     )
     run.bind_dataset(dataset.id)
+    return dataset
+
+
+def data_stages(run: OpenRun, settings: Settings, dataset: Dataset | None = None) -> tuple[Dataset, dict[str, Any]]:
+    """Run the data stages of a run, from the catalogue or from one that is read. Returns what `prepare` prints too.
+
+    Raises:
+        UserError, RunError: see the steps.
+    """
+    request = run.record.request
+    dataset = dataset or find_dataset(run, settings)
     run.note(stage="deduplicate")
     duplicates = deduplicate(dataset, settings.deduplicate, split_seed=settings.sample.split_seed)
     run.note(stage="sample")

@@ -25,6 +25,7 @@ from tasks.catalog.reader import CatalogConfig
 from tasks.catalog.sampling import SampleConfig
 from tasks.pictures.settings import FetchConfig
 from tasks.scoring.config import ScoreConfig
+from tasks.scoring.gate import GateConfig
 from tasks.tracking.config import TrackingConfig
 
 
@@ -43,6 +44,7 @@ class Settings:
     train: TrainConfig = field(default_factory=TrainConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @classmethod

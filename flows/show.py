@@ -89,6 +89,17 @@ def evaluation_table(result: Mapping[str, Any]) -> None:
         console.print(_comparison(result["comparison"]))
 
 
+def retraining_table(result: Mapping[str, Any]) -> None:
+    """What a retraining gave, and what was decided; one line if there was nothing new."""
+    if "records" not in result:
+        message(result["decision"])
+        return
+    pipeline_table(result)
+    if result["comparison"]:
+        stdout().print()
+        stdout().print(_comparison(result["comparison"]))
+
+
 def _comparison(comparison: Mapping[str, Any]) -> Table:
     table = Table(
         title="Beside the champion (paired bootstrap; fractions)",

@@ -1,6 +1,7 @@
 """Step 8: describe the held-out pictures once, after the best epoch is chosen, and score the descriptions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from model.search import SearchConfig
 from model.text import tokenize
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.manifest import read_manifest, write_manifest
-from tasks.progress import progress
+from tasks.progress import Bar, progress
 from tasks.read import Dataset
+from tasks.scoring.bootstrap import LEVEL, Comparison
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.evaluation import compare_models, evaluate_model
+from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model
 from tasks.scoring.pages import comparison_note
 from tasks.scoring.products import Products, read_products, trained_on
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
 
 PREDICTIONS_FILE, REPORT_FILE, COMPARISON_FILE = "predictions.parquet", "scores.json", "comparison.json"
+COMPARISON_NOTE = "comparison.md"
 
 
 @task(name="evaluate", **RETRIED)
@@ -64,7 +67,7 @@ def evaluate(
                 search=search,
                 config=config,
                 others=other_writers(config.writers, products),
-                on_progress=lambda done, _: bar.advance(done - bar.done),
+                on_progress=shown_on(bar),
             )
         files = [run_dir / PREDICTIONS_FILE, run_dir / REPORT_FILE]
         with atomic_path(files[0]) as partial:
@@ -80,6 +83,11 @@ def evaluate(
         for sheet in draw_best_and_worst(found.predictions, products, size_px, run_dir / "figures"):
             tracked.log_picture(sheet, key=f"pictures/{sheet.stem}", step=0)
     return facts
+
+
+def shown_on(bar: Bar) -> Callable[[int, int], None]:
+    """What an evaluation tells its progress to."""
+    return lambda done, _: bar.advance(done - bar.done)
 
 
 def held_out(dataset: Dataset, catalog: str, split: str, without: Sequence[Path]) -> Products:
@@ -107,17 +115,36 @@ def compare_with_champion(
     facts = read_manifest(run_dir, "compare")
     if facts is None:
         products = held_out(dataset, catalog, split, [model_dir, champion_dir])
-        champion, model = (
-            evaluate_model(one, products, search=search, config=config) for one in (champion_dir, model_dir)
-        )
-        found = compare_models(champion, model, config)
+        found = side_by_side(products, run_dir, model_dir, champion_dir, search=search, config=config)
         facts = {name: comparison.to_json() for name, comparison in found.items()}
-        write_json(run_dir / COMPARISON_FILE, facts)
-        note = run_dir / "comparison.md"
-        write_text(note, comparison_note(found, first="champion", second="this model"))
-        write_manifest(run_dir, "compare", files=[run_dir / COMPARISON_FILE, note], facts=facts)
-        TrackedRun(run_dir).log_files([run_dir / COMPARISON_FILE, note], "scores")
+        write_manifest(run_dir, "compare", files=[run_dir / COMPARISON_FILE, run_dir / COMPARISON_NOTE], facts=facts)
     return facts
+
+
+def side_by_side(
+    products: Products,
+    run_dir: Path,
+    model_dir: Path,
+    champion_dir: Path,
+    *,
+    search: SearchConfig,
+    config: ScoreConfig,
+    level: float = LEVEL,
+) -> dict[str, Comparison]:
+    """Let the champion and a model describe the same products. Writes comparison.json and comparison.md; logs both."""
+    plain = replace(config, meteor=False)  # not a score that models are compared by
+
+    def described(folder: Path, name: str) -> Evaluation:
+        with progress(f"Describing by {name}", len(products.table), unit="pictures") as bar:
+            return evaluate_model(folder, products, search=search, config=plain, on_progress=shown_on(bar))
+
+    champion, model = described(champion_dir, "the champion"), described(model_dir, "the new model")
+    compared = compare_models(champion, model, config, level=level)
+    files = [run_dir / COMPARISON_FILE, run_dir / COMPARISON_NOTE]
+    write_json(files[0], {name: comparison.to_json() for name, comparison in compared.items()})
+    write_text(files[1], comparison_note(compared, first="champion", second="this model"))
+    TrackedRun(run_dir).log_files(files, "scores")
+    return compared
 
 
 def other_writers(files: dict[str, str], products: Products) -> dict[str, dict[str, Sequence[str]]]:

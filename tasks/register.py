@@ -1,5 +1,6 @@
 """Step 9: log the best model and register it: champion if there is none, else challenger; write the run's note."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,7 @@ def register(dataset: Dataset, run_dir: Path, training: dict[str, Any], report: 
     model_dir = Path(training["model_dir"])
     scores = ScoreReport.from_json(report)
     facts = {"dataset": dataset.id, "epochs": f"{training['epochs']}, best {training['best_epoch']}"}
-    prefect = prefect_tags().get("prefect.url")
-    tracked.log_note(
-        run_note(
-            scores,
-            pd.read_parquet(run_dir / PREDICTIONS_FILE),
-            title=f"Show, Attend and Tell on {scores.conditions.data}",
-            facts=facts,
-            links={"Prefect run": prefect} if prefect else {},
-        )
-    )
+    write_note(tracked, scores, facts)
     found = tracked.register_model(
         model_dir,
         step=training["best_epoch"],
@@ -41,3 +33,16 @@ def register(dataset: Dataset, run_dir: Path, training: dict[str, Any], report: 
         bleu_4=f"{scores.scores['bleu_4']:.4f}",
     )
     return found or {}
+
+
+def write_note(tracked: TrackedRun, scores: ScoreReport, facts: Mapping[str, str]) -> None:
+    """What the run's page in MLflow shows first; written again, it replaces the one before."""
+    prefect = prefect_tags().get("prefect.url")
+    note = run_note(
+        scores,
+        pd.read_parquet(tracked.run_dir / PREDICTIONS_FILE),
+        title=f"Show, Attend and Tell on {scores.conditions.data}",
+        facts=facts,
+        links={"Prefect run": prefect} if prefect else {},
+    )
+    tracked.log_note(note)

@@ -15,8 +15,13 @@ from typing import Any, Literal
 from model.errors import RunError, UserError
 from model.files import read_json, write_json
 from tasks.lock import hold, lock_facts, workdir_lock
+from tasks.tracking.config import TrackingConfig
 
 State = Literal["waiting", "running", "completed", "failed", "killed"]
+
+
+class ContentChangedError(UserError):
+    """A run cannot go on: its catalogue's file, or the pictures, are no longer those that it began with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +29,7 @@ class Request:
     """What a run was asked to do. Two equal requests are the same work.
 
     Attributes:
-        flow: "pipeline", "prepare" or "evaluation".
+        flow: "pipeline", "prepare", "evaluation" or "retraining".
         catalog: the catalogue's absolute path.
         image_base_url: what relative picture urls resolve against; empty without one.
         settings: nested plain values of the whole configuration.
@@ -121,12 +126,16 @@ def find_run(workdir: Path, name: str | None) -> RunRecord:
 
 
 def find_same(workdir: Path, request: Request) -> RunRecord | None:
-    """The latest unfinished run of the same request."""
+    """The latest run of the same request, if it is unfinished."""
     plain = json.loads(json.dumps(asdict(request)))
-    for record in all_runs(workdir):
-        if record.unfinished and asdict(record.request) == plain:
-            return record
-    return None
+    same = next((record for record in all_runs(workdir) if asdict(record.request) == plain), None)
+    return same if same is not None and same.unfinished else None
+
+
+def latest_tracking(workdir: Path) -> TrackingConfig:
+    """Where the latest run was tracked, and under which names; the defaults before the first one."""
+    settings = next((run.request.settings for run in all_runs(workdir)), None)
+    return TrackingConfig(**settings["tracking"]) if settings else TrackingConfig()
 
 
 class OpenRun:
@@ -149,14 +158,14 @@ class OpenRun:
         """Note which dataset the run uses.
 
         Raises:
-            UserError: it used another one before: the catalogue's content changed between kill and resume, and what
-                was trained does not belong to the new content.
+            ContentChangedError: it used another one before: the catalogue's content changed between kill and resume,
+                and what was trained does not belong to the new content.
         """
         before = self.record.dataset_id
         if before and before != dataset_id:
-            raise UserError(
+            raise ContentChangedError(
                 f"the content of {self.record.request.catalog} changed since run {self.record.run_id} began: "
-                "start a new run with `ec-descr-gen run`"
+                "start a new run of it"
             )
         self.note(dataset_id=dataset_id)
 
@@ -164,12 +173,12 @@ class OpenRun:
         """Note the bytes of the dataset.
 
         Raises:
-            UserError: the run had other ones before: another run fetched the pictures again meanwhile.
+            ContentChangedError: the run had other ones before: another run fetched the pictures again meanwhile.
         """
         if self.record.dataset_digest not in {"", digest}:
-            raise UserError(
+            raise ContentChangedError(
                 f"the pictures of dataset {self.record.dataset_id} were fetched again since run {self.record.run_id} "
-                "began, and are not the same: start a new run with `ec-descr-gen run`"
+                "began, and are not the same: start a new run of it"
             )
         self.note(dataset_digest=digest)
 

@@ -12,7 +12,7 @@ from model.errors import UserError
 from model.metrics.ngrams import Hypotheses
 from model.search import SearchConfig
 from tasks.scoring.baselines import constant_sentence
-from tasks.scoring.bootstrap import Comparison, PerProduct, compare
+from tasks.scoring.bootstrap import LEVEL, Comparison, PerProduct, compare
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.products import Pictures, Products
 from tasks.scoring.report import Conditions, ScoreReport, score
@@ -115,7 +115,7 @@ def evaluate_model(
 
 
 def compare_models(
-    first: Evaluation, second: Evaluation, config: ScoreConfig, *, level: float = 0.95
+    first: Evaluation, second: Evaluation, config: ScoreConfig, *, level: float = LEVEL
 ) -> dict[str, Comparison]:
     """Compare two models that were evaluated on the same products, by paired bootstrap."""
     return compare(first.each, second.each, resamples=max(1000, config.intervals), seed=config.seed, level=level)

@@ -153,10 +153,8 @@ class Registry:
     def promote(self, version: str) -> None:
         """Make a version the champion; it remembers the one before, for `rollback`."""
         before = self.champion()
-        if before is not None and before["version"] == version:
-            return
-        if before is not None:
-            self._ask(self.client.set_model_version_tag, self.name, version, PREVIOUS_TAG, before["version"])
+        if before is not None and before["version"] != version:
+            self.tag(version, {PREVIOUS_TAG: before["version"]})
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, version)
         challenger = self._ask(_by_alias, self.client, self.name, CHALLENGER)
         if challenger is not None and str(challenger.version) == version:
@@ -164,6 +162,8 @@ class Registry:
 
     def rollback(self) -> tuple[str, str]:
         """Give the alias back to the champion before; returns (version that lost it, version that has it).
+
+        Every champion remembers the one before it, so that a second call goes one further back.
 
         Raises:
             UserError: there is no champion, or none before it.
@@ -174,8 +174,15 @@ class Registry:
         before = now["tags"].get(PREVIOUS_TAG)
         if before is None:
             raise UserError(f"Version {now['version']} of {self.name} is the first champion: none came before it.")
+        if not self._ask(self.client.search_model_versions, f"name = '{self.name}' and version_number = {before}"):
+            raise UserError(f"Version {before} of {self.name}, the champion before, was deleted from {self.uri}.")
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, before)
         return now["version"], before
+
+    def tag(self, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for name, value in tags.items():
+            self._ask(self.client.set_model_version_tag, self.name, version, name, value)
 
     def fetch(self, model_uri: str, folder: Path) -> Path:
         """Copy a registered model's directory (weights, configuration, vocabulary) into `folder`; returns its path.

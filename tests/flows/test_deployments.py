@@ -75,6 +75,24 @@ def test_the_full_pipeline_is_deployed_with_a_form_of_every_setting(deployment: 
     assert epochs["default"] == 31
 
 
+def test_the_retraining_starts_with_a_published_catalogue_and_each_week_in_the_zone_that_was_given(
+    deployments: dict[str, dict[str, Any]], prefect_server: str
+) -> None:
+    found = deployments["retrain"]
+    [weekly] = found["schedules"]
+    assert (weekly["schedule"]["cron"], weekly["schedule"]["timezone"], weekly["active"]) == ("0 4 * * 1", ZONE, True)
+    request = urllib.request.Request(f"{prefect_server}/automations/filter", b"{}", JSON)
+    [automation] = [one for one in ask(request) if any(a.get("deployment_id") == found["id"] for a in one["actions"])]
+    assert automation["enabled"]
+    assert automation["trigger"]["expect"] == ["catalog.updated"]
+    assert automation["trigger"]["match"] == {"prefect.resource.id": "ec-descr-gen.catalog"}
+    [action] = automation["actions"]
+    assert {name: value for name, value in action["parameters"].items() if name != "workdir"} == {
+        "catalog": "{{ event.payload.path }}",
+        "image_base_url": "{{ event.payload.image_base_url }}",
+    }
+
+
 def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_server: str) -> None:
     prefect("automation", "create", "--from-file", "automations.yaml")
     [written] = yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]

@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from model.files import read_json
+from model.files import read_json, write_json
 from tasks.demo.server import serve_images
 from tests.command import SMALL, run, run_json, run_until
 
@@ -96,3 +96,30 @@ def test_the_same_command_again_continues_what_failed_and_asks_only_for_what_is_
     assert len(run_json("runs", "--workdir", tmp_path)) == 1, "the failed run was not continued"
     manifest = read_json(Path(result["dataset_dir"]) / "manifests" / "pack.json")
     assert manifest["facts"]["fetched"] > 0
+
+
+def test_a_catalogue_that_changed_since_its_run_failed_gets_a_run_of_its_own(shop: Path, tmp_path: Path) -> None:
+    """As in a shop whose nightly job names the same file every time."""
+    catalog = tmp_path / "catalog.json"
+    records = read_json(shop / "catalog.json")
+    write_json(catalog, records)
+    with serve_images(shop) as base:
+        pass  # the address of a server that is gone
+    command: list[str | Path] = [
+        "prepare",
+        "--catalog",
+        catalog,
+        "--image-base-url",
+        base,
+        "--workdir",
+        tmp_path / "w",
+        *SMALL,
+        *SLOWLY,
+    ]
+    run(*command, code=1)
+    write_json(catalog, records[:-1])
+    with serve_images(shop, int(base.rstrip("/").split(":")[-1])):
+        result = run_json(*command)
+    assert result["records"]["read"] == len(records) - 1
+    states = [record["state"] for record in run_json("runs", "--workdir", tmp_path / "w")]
+    assert states == ["completed", "failed"]

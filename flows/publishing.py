@@ -1,0 +1,83 @@
+"""`publish`: hands a new catalogue to the running system, whose deployment `retrain` waits for the event."""
+
+import argparse
+import os
+import shlex
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows import show
+from flows.commands import request_of
+from flows.prefect_api import ask
+from flows.server import running_server
+from flows.settings import Settings
+from model.errors import RunError
+from tasks.catalog.fingerprint import catalog_fingerprint
+from tasks.catalog.published import keep
+from tasks.catalog.reader import read_catalog
+from tasks.progress import progress
+
+EVENT, RESOURCE = "catalog.updated", "ec-descr-gen.catalog"
+
+
+def publish(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+    """Read the catalogue, copy it into the working directory, tell Prefect's server if one runs.
+
+    Raises:
+        UserError: it cannot be read, or the working directory cannot be written.
+    """
+    request = request_of("retraining", options)
+    settings = Settings.from_nested(request.settings)
+    with progress("Reading the catalogue", None, unit="records") as bar:
+        found = read_catalog(
+            Path(request.catalog), settings.catalog, image_base_url=request.image_base_url, on_read=bar.advance
+        )
+    fingerprint = catalog_fingerprint(found.records)
+    path = keep(Path(request.catalog), options.workdir, fingerprint=fingerprint, image_base_url=request.image_base_url)
+    payload = {"path": str(path), "image_base_url": request.image_base_url}
+    reason = tell_prefect(options.workdir, payload)
+    by_hand = ["ec-descr-gen", "retrain", "--catalog", str(path), "--workdir", str(options.workdir)]
+    by_hand += ["--image-base-url", request.image_base_url] if request.image_base_url else []
+    result = {
+        **payload,
+        "fingerprint": fingerprint,
+        "records": found.records.num_rows,
+        "rejected": found.rejected_by_reason,
+        "event": "" if reason else EVENT,
+        "reason": reason,
+        "retrain": shlex.join(by_hand),
+    }
+    return result, published
+
+
+def published(result: dict[str, Any]) -> None:
+    """Where it stands now, and what happens next."""
+    rejected = sum(result["rejected"].values())
+    show.message(f"{result['path']}: {result['records']:,} records, {rejected:,} rejected")
+    if result["event"]:
+        show.message(f"told Prefect ({EVENT}): the deployment 'retrain' starts by itself")
+    else:
+        show.message(f"nobody was told: {result['reason']}. Start `ec-descr-gen up`, or retrain by hand:")
+        show.message(result["retrain"])
+
+
+def tell_prefect(workdir: Path, payload: dict[str, str]) -> str:
+    """Tell Prefect's server of the new catalogue. Returns why it was not told, or nothing."""
+    api_url = running_server(workdir) or os.environ.get("PREFECT_API_URL", "")
+    if not api_url:
+        return "no Prefect server runs for this working directory"
+    event = {
+        "id": str(uuid.uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": EVENT,
+        "resource": {"prefect.resource.id": RESOURCE},
+        "payload": payload,
+    }
+    try:
+        ask(api_url, "/events", [event])
+    except RunError as error:
+        return str(error)
+    return ""

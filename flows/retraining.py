@@ -1,0 +1,99 @@
+"""Retraining on a new catalogue: the full pipeline, then the champion and the new model side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.pipeline import all_stages
+from flows.prepare import chunk_runner, find_dataset
+from flows.reasons import TOLD, catalogue_name
+from flows.settings import Settings
+from model.directory import read_config
+from model.errors import UserError
+from model.picture import ImageConfig
+from tasks.catalog.published import latest
+from tasks.runs import OpenRun, Request, RunRecord, all_runs, recorded
+from tasks.tracking.registry import Registry
+
+# Settings that change neither the data of the same records nor the model that is made of them.
+WITHOUT_EFFECT = ("catalog", "fetch")
+
+
+@flow(name="retrain", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
+def retraining(
+    catalog: str = "", image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
+) -> dict[str, Any]:
+    """Make a model of a new catalogue, compare it with the champion, promote it if it is better.
+
+    A catalogue whose content a run with the same settings has had already is nothing new and takes seconds. Pictures
+    that are there are taken again, and every product keeps its split.
+
+    Args:
+        catalog: The catalogue's file, where the worker runs; empty: the one that was published last, with its base.
+        image_base_url: What relative picture urls resolve against: a URL or a folder.
+        workdir: Where datasets, runs and MLflow's store are kept.
+        settings: The configuration; `gate` says when the new model is better.
+    """
+    settings = settings or Settings()
+    if not catalog:
+        path, image_base_url = latest(Path(workdir))
+        catalog = str(path)
+    request = Request(flow="retraining", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
+    with recorded(Path(workdir), flow_run.id, request) as run:
+        result = _retrain(run, settings)
+        run.note(result=result)
+    return result
+
+
+def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
+    registry = Registry(settings.tracking, run.workdir)
+    champion = registry.champion()  # a registry that does not answer is told now, not after hours of training
+    dataset = find_dataset(run, settings)
+    if champion is not None:
+        known = same_content(run.workdir, dataset.id, run.record.request)
+        if known is not None and not settings.fetch.refresh:
+            return {
+                "dataset_id": dataset.id,
+                "dataset_dir": str(dataset.folder),
+                "model_uri": champion["model_uri"],
+                "decision": f"nothing new: run {known.run_id} has had this content with these settings; "
+                f"version {champion['version']} stays the champion",
+            }
+        config = read_config(registry.fetch(champion["model_uri"], run.workdir / "models"))
+        check_comparable(champion["model_uri"], ImageConfig(**config["image"]), settings)
+    return all_stages(run, settings, dataset=dataset, gate=True)
+
+
+def same_content(workdir: Path, dataset_id: str, request: Request) -> RunRecord | None:
+    """A finished run that made a model of the same dataset with the same settings."""
+    for record in all_runs(workdir):
+        if (
+            record.state == "completed"
+            and record.dataset_id == dataset_id
+            and "epochs" in (record.result or {})
+            and _effective(record.request) == _effective(request)
+        ):
+            return record
+    return None
+
+
+def _effective(request: Request) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(request.settings))
+    return {name: values for name, values in plain.items() if name not in WITHOUT_EFFECT}
+
+
+def check_comparable(model_uri: str, image: ImageConfig, settings: Settings) -> None:
+    """Check that champion and new model can look at the same pictures.
+
+    Raises:
+        UserError: they are resized otherwise.
+    """
+    if image != settings.image:
+        raise UserError(
+            f"the champion {model_uri} looks at pictures of image.size_px={image.size_px}, "
+            f"image.resize={image.resize}; with {settings.image.size_px} and {settings.image.resize} the two cannot be "
+            "compared: retrain with the champion's, or make models of the new kind under another tracking.model_name"
+        )

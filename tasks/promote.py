@@ -1,0 +1,122 @@
+"""Step 10, of `retrain` alone: the new model against the champion. The alias moves only if the new one is better."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from model.errors import RunError
+from model.search import SearchConfig
+from tasks.evaluate import COMPARISON_NOTE, held_out, side_by_side
+from tasks.manifest import read_manifest, write_manifest
+from tasks.read import Dataset
+from tasks.register import write_note
+from tasks.scoring.config import ScoreConfig
+from tasks.scoring.evaluation import search_in_words
+from tasks.scoring.gate import GateConfig, in_words
+from tasks.scoring.report import ScoreReport
+from tasks.shown import show_page
+from tasks.step import RETRIED
+from tasks.tracking import TrackedRun
+from tasks.tracking.registry import CHALLENGER, CHAMPION, Registry
+
+
+@task(name="decide on the champion", **RETRIED)
+def promote(
+    dataset: Dataset,
+    run_dir: Path,
+    model_dir: Path,
+    version: str,
+    report: dict[str, Any],
+    *,
+    search: SearchConfig,
+    score: ScoreConfig,
+    gate: GateConfig,
+    catalog: str,
+) -> dict[str, Any]:
+    """Compare a registered model with the champion on products that neither was trained on; promote it if better.
+
+    The decision is kept before the alias moves, so a retry or a resumed run finds it and only carries it out.
+
+    Args:
+        dataset: packed.
+        run_dir: of the run.
+        model_dir: the new model.
+        version: the new model's, in the registry.
+        report: of `evaluate`.
+        search: how both models search for their descriptions.
+        score: how scores are computed.
+        gate: which one decides, and how sure it must be.
+        catalog: how to name the data.
+
+    Returns:
+        decision (a sentence), promoted, alias, comparison (score -> both values, difference, interval, confidence).
+
+    Raises:
+        RunError: the registry does not answer, or the score that decides could not be computed.
+    """
+    tracked = TrackedRun(run_dir)
+    facts = read_manifest(run_dir, "promote")
+    if facts is None:
+        facts = _decide(tracked, dataset, model_dir, version, search=search, score=score, gate=gate, catalog=catalog)
+        write_manifest(run_dir, "promote", files=[], facts=facts)
+    registry = Registry(tracked.config, tracked.workdir)
+    if facts["promoted"]:
+        registry.promote(version)
+    registry.tag(version, {"decision": facts["decision"]})
+    tracked.log_tags({"decision": facts["decision"], "promoted": str(facts["promoted"]).lower()})
+    for name, found in facts["comparison"].items():
+        values = {"champion": "first", "new": "second", "difference": "difference", "confidence": "confidence"}
+        tracked.log_metrics({f"gate/{name}_{what}": found[value] for what, value in values.items()})
+    write_note(tracked, ScoreReport.from_json(report), {"decision": facts["decision"], "dataset": dataset.id})
+    page = [f"**{facts['decision']}**", facts["conditions"]]
+    if facts["comparison"]:
+        page.append((run_dir / COMPARISON_NOTE).read_text(encoding="utf-8"))
+    show_page("\n\n".join(page), key="decision", description=f"version {version}")
+    return {**facts, "alias": CHAMPION if facts["promoted"] else CHALLENGER}
+
+
+def _decide(
+    tracked: TrackedRun,
+    dataset: Dataset,
+    model_dir: Path,
+    version: str,
+    *,
+    search: SearchConfig,
+    score: ScoreConfig,
+    gate: GateConfig,
+    catalog: str,
+) -> dict[str, Any]:
+    registry = Registry(tracked.config, tracked.workdir)
+    champion = registry.champion()
+    if champion is None or champion["version"] == version:
+        decision = f"promoted: version {version} is the champion, there was none before"
+        return {"decision": decision, "promoted": True, "comparison": {}, "conditions": ""}
+    champion_dir = registry.fetch(champion["model_uri"], tracked.workdir / "models")
+    products = held_out(dataset, catalog, "", [model_dir, champion_dir])
+    conditions = (
+        f"{products.split} split of {catalog}, {len(products.table):,} products; {products.excluded:,} left out, as "
+        f"one of the two was trained on them; both free-running, {search_in_words(search)}."
+    )
+    stays = f"version {champion['version']} stays the champion"
+    if products.table.empty:
+        decision = f"kept: {stays}; no product is left that neither model was trained on"
+        return {"decision": decision, "promoted": False, "comparison": {}, "conditions": conditions}
+    if gate.score != "bertscore_f1":
+        score = replace(score, bertscore="never")
+    found = side_by_side(
+        products, tracked.run_dir, model_dir, champion_dir, search=search, config=score, level=gate.confidence
+    )
+    if gate.score not in found:
+        raise RunError(f"gate.score={gate.score} could not be computed, so nothing is decided: mend that, then resume")
+    better = found[gate.score].second_is_better
+    outcome = (
+        f"promoted: version {version} takes the place of version {champion['version']}" if better else f"kept: {stays}"
+    )
+    return {
+        "decision": f"{outcome}; {in_words(found[gate.score], gate)}",
+        "promoted": better,
+        "comparison": {name: comparison.to_json() for name, comparison in found.items()},
+        "conditions": conditions,
+    }

@@ -1,0 +1,38 @@
+"""Before training, if it shall start from the champion's weights: fetch them."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import task
+
+from model.training import TrainConfig
+from tasks.manifest import read_manifest, write_manifest
+from tasks.step import RETRIED
+from tasks.tracking import TrackedRun
+from tasks.tracking.registry import CHAMPION, Registry
+
+logger = logging.getLogger(__name__)
+
+
+@task(name="fetch the champion's weights", **RETRIED)
+def fetch_warm_start(run_dir: Path, config: TrainConfig) -> TrainConfig:
+    """Replace `train.warm_start=champion` by the folder of its model: the same one whenever the run goes on.
+
+    Raises:
+        RunError: the registry does not answer.
+    """
+    if config.warm_start != CHAMPION:
+        return config
+    tracked = TrackedRun(run_dir)
+    registry = Registry(tracked.config, tracked.workdir)
+    facts = read_manifest(run_dir, "warm_start")
+    if facts is None:
+        champion = registry.champion()
+        facts = {"model_uri": champion["model_uri"] if champion else ""}
+        write_manifest(run_dir, "warm_start", files=[], facts=facts)
+    if not facts["model_uri"]:
+        logger.info("train.warm_start: there is no champion yet, so the training starts from nothing")
+        return replace(config, warm_start="")
+    tracked.log_tags({"warm_start": facts["model_uri"]})
+    return replace(config, warm_start=str(registry.fetch(facts["model_uri"], tracked.workdir / "models")))
