@@ -27,7 +27,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.decoder_learning_rate": 2e-3,
         "train.schedule": "cosine",
         "train.word_loss": 0.05,
-        "train.jitter": 0.1,
         "train.regularisation": 0.1,
         "train.monitor": "cider_d",
         "search.length_penalty": 1.0,

@@ -10,8 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,11 +23,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 # Not run here, and why.
-NOT_RUN = {"make test": "it is what runs this test"}
+NOT_RUN = {
+    "make test": "it is what runs this test",
+    "ec-descr-gen up": "tests/test_up.py runs it",
+    "ec-descr-gen rollback": "tests/flows/test_retraining.py runs it; here there is one version only",
+}
 # What the test changes so that a command ends within its time: the catalogue's size, the model's, a server's port.
 SMALLER = {
     "make demo": ["ec-descr-gen", "demo", "--items", "60", *SMALL],
-    "prefect worker start --pool ec-descr-gen": ["prefect", "worker", "start", "--pool", "ec-descr-gen", "--run-once"],
 }
 
 
@@ -90,12 +91,10 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
             if arguments[0] == "mlflow":
                 check_the_pages_of_mlflow(arguments, folder)
                 continue
-            with scheduled_run(arguments, folder, base):
-                done = subprocess.run(
-                    [BIN / arguments[0], *arguments[1:]],
-                    cwd=ROOT if arguments[:2] == ["prefect", "deploy"] else folder,
-                    env=environment(), capture_output=True, text=True, timeout=600, check=False,
-                )  # fmt: skip
+            done = subprocess.run(
+                [BIN / arguments[0], *arguments[1:]],
+                cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=False,
+            )  # fmt: skip
             assert done.returncode == 0, f"{line}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     assert (folder / "attention.png").is_file()
 
@@ -122,21 +121,6 @@ def interrupt_a_run(folder: Path, base: str) -> None:
             assert process.poll() is None
             time.sleep(0.05)
         process.kill()
-
-
-@contextmanager
-def scheduled_run(arguments: list[str], folder: Path, base: str) -> Iterator[None]:
-    """Before the worker starts: something for it to do."""
-    if arguments[:2] == ["prefect", "worker"]:
-        parameters = [
-            f"catalog={folder / 'products.csv'}", f"image_base_url={base}", f"workdir={folder / 'workspace'}",
-        ]  # fmt: skip
-        options = [option for parameter in parameters for option in ("--param", parameter)]
-        subprocess.run(
-            [BIN / "prefect", "deployment", "run", "prepare data/prepare", *options],
-            cwd=ROOT, env=environment(), capture_output=True, check=True,
-        )  # fmt: skip
-    yield
 
 
 def check_the_pages_of_mlflow(arguments: list[str], folder: Path) -> None:
