@@ -1,12 +1,12 @@
 """A user's mistake is one clear line with what, where and what to do; never a traceback, nothing left half-written."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from flows.cli import main
-from tests.command import SMALL
+from tests.command import SMALL, command, environment
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
 
@@ -18,18 +18,18 @@ def shop(tmp_path: Path) -> Path:
     return path
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 2) -> str:
+def refused(*arguments: str | Path, code: int = 2) -> str:
     """Run a command that must be refused; returns its one line."""
-    assert main([str(argument) for argument in arguments]) == code
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    [line] = [text for text in captured.err.splitlines() if text.startswith("ec-descr-gen: ")]
+    done = subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    [line] = [text for text in done.stderr.splitlines() if text.startswith("ec-descr-gen: ")]
     return line
 
 
-def test_a_missing_catalogue_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    line = refused(capsys, "run", "--catalog", tmp_path / "none.json", "--workdir", tmp_path / "w")
+def test_a_missing_catalogue_is_named(tmp_path: Path) -> None:
+    line = refused("run", "--catalog", tmp_path / "none.json", "--workdir", tmp_path / "w")
     assert "none.json does not exist" in line
     assert not (tmp_path / "w").exists()
 
@@ -43,18 +43,14 @@ def test_a_missing_catalogue_is_named(capsys: pytest.CaptureFixture[str], tmp_pa
         (json.dumps({"id": 1, "description": "a red scarf"}), "picture"),
     ],
 )
-def test_a_catalogue_that_cannot_be_used_says_why(
-    capsys: pytest.CaptureFixture[str], shop: Path, tmp_path: Path, content: str, says: str
-) -> None:
+def test_a_catalogue_that_cannot_be_used_says_why(shop: Path, tmp_path: Path, content: str, says: str) -> None:
     shop.write_text(content)
-    assert says in refused(capsys, "prepare", "--catalog", shop, "--workdir", tmp_path / "w", *SMALL)
+    assert says in refused("prepare", "--catalog", shop, "--workdir", tmp_path / "w", *SMALL)
     assert not list((tmp_path / "w").glob("datasets/*/manifests/sample.json"))
 
 
-def test_too_few_records_for_an_exact_sample_says_how_many_there_are(
-    capsys: pytest.CaptureFixture[str], shop: Path, tmp_path: Path
-) -> None:
-    line = refused(capsys, "run", "--catalog", shop, "--workdir", tmp_path / "w", "--preset", "paper")
+def test_too_few_records_for_an_exact_sample_says_how_many_there_are(shop: Path, tmp_path: Path) -> None:
+    line = refused("run", "--catalog", shop, "--workdir", tmp_path / "w", "--preset", "paper")
     assert "14,000" in line
     assert "sample.exact" in line
 
@@ -73,31 +69,27 @@ def test_too_few_records_for_an_exact_sample_says_how_many_there_are(
     ],
 )
 def test_wrong_settings_name_the_setting_and_the_bound(
-    capsys: pytest.CaptureFixture[str], shop: Path, tmp_path: Path, arguments: list[str], says: str
+    shop: Path, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
-    assert says in refused(capsys, "run", "--catalog", shop, "--workdir", tmp_path / "w", *arguments)
+    assert says in refused("run", "--catalog", shop, "--workdir", tmp_path / "w", *arguments)
     assert not (tmp_path / "w").exists()
 
 
-def test_a_working_directory_that_cannot_be_written_is_named(
-    capsys: pytest.CaptureFixture[str], shop: Path, tmp_path: Path
-) -> None:
+def test_a_working_directory_that_cannot_be_written_is_named(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    line = refused(capsys, "run", "--catalog", shop, "--workdir", tmp_path / "file" / "w", *SMALL)
+    line = refused("run", "--catalog", shop, "--workdir", tmp_path / "file" / "w", *SMALL)
     assert "cannot write to the working directory" in line
     assert "--workdir" in line
 
 
-def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trusted(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trusted(tmp_path: Path) -> None:
     path = tmp_path / "catalog.jsonl"
     records = [
         RECORD | {"id": n, "image_url": f"{n}.jpg", "description": f"a red scarf of {n} threads"} for n in range(60)
     ]
     path.write_text("\n".join(map(json.dumps, records)))
     line = refused(
-        capsys, "prepare", "--catalog", path, "--image-base-url", "http://127.0.0.1:9/", "--workdir", tmp_path / "w",
+        "prepare", "--catalog", path, "--image-base-url", "http://127.0.0.1:9/", "--workdir", tmp_path / "w",
         *SMALL, "--set", "fetch.attempts=1", "--set", "fetch.connect_timeout_s=2", code=1,
     )  # fmt: skip
     assert "resume" in line
@@ -105,16 +97,14 @@ def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trus
     assert not list((tmp_path / "w").rglob("pack.json"))
 
 
-def test_nothing_to_resume_and_no_such_run_are_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "nothing to resume" in refused(capsys, "resume", "--workdir", tmp_path)
-    assert "no run 'abc'" in refused(capsys, "resume", "abc", "--workdir", tmp_path)
+def test_nothing_to_resume_and_no_such_run_are_said(tmp_path: Path) -> None:
+    assert "nothing to resume" in refused("resume", "--workdir", tmp_path)
+    assert "no run 'abc'" in refused("resume", "abc", "--workdir", tmp_path)
 
 
-def test_describe_without_a_model_or_a_picture_says_what_to_do(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_describe_without_a_model_or_a_picture_says_what_to_do(tmp_path: Path) -> None:
     picture = tmp_path / "scarf.jpg"
-    assert "does not exist" in refused(capsys, "describe", picture, "--workdir", tmp_path)
+    assert "does not exist" in refused("describe", picture, "--workdir", tmp_path)
     picture.write_bytes(b"no picture")
-    assert "run the pipeline first" in refused(capsys, "describe", picture, "--workdir", tmp_path)
-    assert "no model directory" in refused(capsys, "describe", picture, "--workdir", tmp_path, "--model", tmp_path)
+    assert "run the pipeline first" in refused("describe", picture, "--workdir", tmp_path)
+    assert "no model directory" in refused("describe", picture, "--workdir", tmp_path, "--model", tmp_path)
