@@ -35,7 +35,7 @@ from model.picture import ImageConfig, decode, decode_with_size
 from tasks.pictures.chunk_files import Chunk, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.fetcher import available_cores
-from tasks.pictures.pack import pack
+from tasks.pictures.pack import PackSummary, pack
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 
@@ -108,8 +108,8 @@ def run_reference(program: Path, urls: list[str], folder: Path) -> None:
     assert done == len(urls), f"img2dataset fetched {done} of {len(urls)}"
 
 
-def run_engine(urls: list[str], folder: Path) -> float:
-    """Fetch with the engine in a process of its own; returns its peak memory in MB."""
+def write_sample(folder: Path, urls: list[str]) -> None:
+    """A dataset's folder with nothing but its sample."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows = {
@@ -121,6 +121,11 @@ def run_engine(urls: list[str], folder: Path) -> float:
         "in_sample": [True] * len(urls),
     }
     pq.write_table(pa.table(rows), folder / "sample.parquet")
+
+
+def run_engine(urls: list[str], folder: Path) -> float:
+    """Fetch with the engine in a process of its own; returns its peak memory in MB."""
+    write_sample(folder, urls)
     command = [sys.executable, "-m", "benchmarks.fetch", "--engine", str(folder)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     facts = json.loads(answer.stdout)
@@ -128,16 +133,21 @@ def run_engine(urls: list[str], folder: Path) -> float:
     return float(facts["peak_mb"])
 
 
-def engine(folder: Path) -> None:
-    """What the process of `run_engine` does."""
+def fetch_and_pack(folder: Path, chunks_at_once: int) -> PackSummary:
+    """Bring a sample to the finished HDF5 files by the engine alone; its chunks are still there."""
 
     def fetch(chunk: Chunk) -> None:
         fetch_chunk(folder, chunk, base_url=None, image=IMAGE, config=CONFIG)
 
-    with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(chunks_at_once) as pool:
         while chunks := next_chunks(folder, base_url=None, image=IMAGE, config=CONFIG, find_repeats=None):
             list(pool.map(fetch, chunks))
-    packed = pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
+    return pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
+
+
+def engine(folder: Path) -> None:
+    """What the process of `run_engine` does."""
+    packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
     remove_chunks(folder)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_mb}))

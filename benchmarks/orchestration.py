@@ -14,28 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmarks.corpus import STUDIO, make_corpus
-from benchmarks.fetch import CONFIG, IMAGE, nginx
+from benchmarks.fetch import CONFIG, IMAGE, fetch_and_pack, nginx, write_sample
 from flows.server import PrefectServer
-
-
-def write_sample(folder: Path, urls: list[str]) -> None:
-    """A dataset's folder with nothing but its sample."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    count = len(urls)
-    columns = {
-        "record_id": [str(number) for number in range(count)],
-        "url": urls,
-        "references": [["words"]] * count,
-        "split": ["train"] * count,
-        "order": list(range(count)),
-        "in_sample": [True] * count,
-    }
-    pq.write_table(pa.table(columns), folder / "sample.parquet")
 
 
 def with_prefect(folder: Path) -> str:
@@ -60,23 +41,12 @@ def with_prefect(folder: Path) -> str:
 
 def engine_alone(folder: Path) -> str:
     """The same without Prefect."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from flows.prepare import CHUNKS_AT_ONCE
     from tasks.manifest import write_manifest
-    from tasks.pictures.chunk_files import Chunk, remove_chunks
-    from tasks.pictures.chunks import fetch_chunk
-    from tasks.pictures.pack import pack
+    from tasks.pictures.chunk_files import remove_chunks
     from tasks.pictures.reuse import OUTCOMES_FILE
-    from tasks.pictures.selection import next_chunks
 
-    def fetch(chunk: Chunk) -> None:
-        fetch_chunk(folder, chunk, base_url=None, image=IMAGE, config=CONFIG)
-
-    with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
-        while chunks := next_chunks(folder, base_url=None, image=IMAGE, config=CONFIG, find_repeats=None):
-            list(pool.map(fetch, chunks))
-    packed = pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
+    packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
     write_manifest(folder, "pack", files=[folder / "train.h5", folder / "test.h5", folder / OUTCOMES_FILE], facts={})
     remove_chunks(folder)
     return packed.digest

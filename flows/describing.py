@@ -11,7 +11,7 @@ from model.errors import UserError
 from model.picture import PictureError, decode
 from model.search import SearchConfig
 from tasks.figures.attention import draw_attention
-from tasks.runs import all_runs
+from tasks.runs import latest_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,12 +86,9 @@ def find_model(given: str | None, workdir: Path) -> Path:
         return Path(given)
     if given is None and not (workdir / "runs").is_dir():
         raise UserError(f"no model in {workdir}: run the pipeline first, or name one with --model")
-    from tasks.tracking import TrackingConfig
     from tasks.tracking.registry import Registry
 
-    settings = next((run.request.settings for run in all_runs(workdir)), None)
-    config = TrackingConfig(**settings["tracking"]) if settings else TrackingConfig()
-    registry = Registry(config, workdir)
+    registry = Registry(latest_tracking(workdir), workdir)
     if given is None:
         champion = registry.champion()
         if champion is None:

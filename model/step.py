@@ -39,12 +39,14 @@ class Objective(nn.Module):
         captions = batch.captions.to(device, non_blocking=True)
         taught, grid = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
-        of_captions = total_loss(loss, words=batch.words, captions=batch.count, weight=self.config.regularisation)
-        of_captions = of_captions * (0 if batch.idle else distributed.processes())
+        share = 0 if batch.idle else distributed.processes()
+        of_captions = share * total_loss(
+            loss, words=batch.words, captions=batch.count, weight=self.config.regularisation
+        )
         if self.word_head is None:
             return of_captions, of_captions
-        of_words = self.config.word_loss * self.word_head.loss(grid, captions) / batch.count
-        return of_captions + of_words * (0 if batch.idle else distributed.processes()), of_captions
+        of_words = share * self.config.word_loss * self.word_head.loss(grid, captions) / batch.count
+        return of_captions + of_words, of_captions
 
 
 class Step:

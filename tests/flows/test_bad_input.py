@@ -1,12 +1,11 @@
 """A user's mistake is one clear line with what, where and what to do; never a traceback, nothing left half-written."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.command import SMALL, command, environment
+from tests.command import SMALL, run
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
 
@@ -20,8 +19,7 @@ def shop(tmp_path: Path) -> Path:
 
 def refused(*arguments: str | Path, code: int = 2) -> str:
     """Run a command that must be refused; returns its one line."""
-    done = subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+    done = run(*arguments, code=code)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     [line] = [text for text in done.stderr.splitlines() if text.startswith("ec-descr-gen: ")]
