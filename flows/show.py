@@ -150,9 +150,10 @@ def _places(result: Mapping[str, Any]) -> Table:
     else:
         table.add_row("registered", "not yet: MLflow did not answer; see the command above")
     uri = result["mlflow"]["tracking_uri"]
-    table.add_row("MLflow's pages", f"mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else uri)
-    home = Path(result["dataset_dir"]).parents[1] / "prefect"
-    table.add_row("Prefect's pages", f"PREFECT_HOME={home} prefect server start")
+    workdir = Path(result["dataset_dir"]).parents[1]
+    pages = f"mlflow ui --backend-store-uri {uri} --artifacts-destination {workdir / 'mlartifacts'}"
+    table.add_row("MLflow's pages", pages if uri.startswith("sqlite") else uri)
+    table.add_row("Prefect's pages", f"PREFECT_HOME={workdir / 'prefect'} prefect server start")
     return table
 
 
