@@ -142,7 +142,9 @@ def _fetch_missing(
     datasets: Sequence[Path],
     bar: Bar,
 ) -> list[Outcome]:
-    """Fetch what is missing into new files of the chunk."""
+    """Fetch what is missing into new files of the chunk; nothing is asked for that could not be kept."""
+    if shutil.disk_usage(file.folder).free < len(records) * file.row_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     done = {outcome.order: outcome for outcome in known}
     with atomic_path(file.pixels) as partial, ExitStack() as stack:
         if known and file.pixels.is_file():

@@ -6,8 +6,9 @@ Shapes: C channels (RGB), S `image.size_px`.
 import hashlib
 import json
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tasks.pictures.settings import FetchConfig
 from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
+READ_AHEAD = 16  # pictures
 PACKED_SCHEMA = pa.schema(
     [*SCHEMA, ("store", pa.string()), ("row", pa.int64()), ("repeats_id", pa.string())]  # "", -1, "": not a row
 )
@@ -162,22 +164,30 @@ def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -
 def _read_rows(
     rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]
 ) -> Iterator[tuple[Outcome, NDArray[np.uint8]]]:
-    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest."""
+    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest.
+
+    Some are read ahead by another thread: checking one takes as long as writing one.
+    """
     current: ChunkFile | None = None
     descriptor = -1
+    ahead: deque[tuple[Outcome, ChunkFile, Future[NDArray[np.uint8] | None]]] = deque()
     with ExitStack() as stack:
-        for row in rows:
-            file = outcomes[row.split][row.order][1]
-            if file is not current:
-                stack.close()
-                descriptor = os.open(file.pixels, os.O_RDONLY)
-                stack.callback(os.close, descriptor)
-                current = file
-            pixels = file.read_picture(descriptor, row)
-            if pixels is None:
-                file.outcomes.unlink()
-                raise RunError(f"{file.pixels} is damaged: resume fetches these pictures again")
-            yield row, pixels
+        reader = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
+        for row in [*rows, *[None] * READ_AHEAD]:
+            if row is not None:
+                file = outcomes[row.split][row.order][1]
+                if file is not current:
+                    descriptor = os.open(file.pixels, os.O_RDONLY)
+                    stack.callback(os.close, descriptor)
+                    current = file
+                ahead.append((row, file, reader.submit(file.read_picture, descriptor, row)))
+            if ahead and (row is None or len(ahead) > READ_AHEAD):
+                first, file, read = ahead.popleft()
+                pixels = read.result()
+                if pixels is None:
+                    file.outcomes.unlink()
+                    raise RunError(f"{file.pixels} is damaged: resume fetches these pictures again")
+                yield first, pixels
 
 
 def _write_outcomes(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.command import command, environment, run_json
 from tests.flows.plain_shop import write_catalog
-from tests.flows.test_download import chunks_are_there, prepare, wait_for
+from tests.flows.test_download import CHUNK_ROWS, chunks_are_there, prepare, wait_for
 from tests.tasks.faulty_server import FaultyServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -49,9 +49,9 @@ def test_a_full_disk_stops_the_run_plainly_and_with_room_again_it_goes_on(
             told = process.communicate(timeout=300)[1]
         assert process.returncode == 1, told
         assert "Traceback" not in told
-        assert told.strip().splitlines()[-1].endswith("is full: free some space, then resume")
+        assert any(line.endswith("is full: free some space, then resume") for line in told.splitlines())
         (small_disk / "ballast").unlink()
         before = dict(server.asked)
         assert run_json("resume", "--workdir", small_disk / "space")["dataset_digest"] == digest
-        assert server.asked.total() <= len(server.asked) + 10
+        assert server.asked.total() <= len(server.asked) + 2 * CHUNK_ROWS
         assert len(before) < len(server.asked)
