@@ -1,5 +1,6 @@
 """A disk that fills up while pictures are fetched stops the run with one line, and loses nothing."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,6 +53,8 @@ def test_a_full_disk_stops_the_run_plainly_and_with_room_again_it_goes_on(
         assert any(line.endswith("is full: free some space, then resume") for line in told.splitlines())
         (small_disk / "ballast").unlink()
         before = dict(server.asked)
-        assert run_json("resume", "--workdir", small_disk / "space")["dataset_digest"] == digest
+        again = command("resume", "--workdir", small_disk / "space", "--json")
+        resumed = subprocess.run(again, env=space, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
+        assert json.loads(resumed.stdout)["dataset_digest"] == digest
         assert server.asked.total() <= len(server.asked) + 2 * CHUNK_ROWS
         assert len(before) < len(server.asked)
