@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(error, RUN_FAILED)
     except KeyboardInterrupt:
-        print(f"ec-descr-gen: stopped; go on with: ec-descr-gen resume --workdir {options.workdir}", file=sys.stderr)
+        print(f"ec-descr-gen: stopped; go on with: {options.again.format(**vars(options))}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return RUN_FAILED
@@ -81,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     def add(name: str, help_text: str, command: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=help_text, description=help_text, parents=[common, *parents])
-        found.set_defaults(command=_late(command))
+        found.set_defaults(command=_late(command), again="ec-descr-gen resume --workdir {workdir}")
         return found
 
     demo = add(
@@ -115,11 +115,33 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", required=True, metavar="URI_OR_DIR", help="models:/… or a folder")
     evaluate.add_argument("--split", default="", metavar="NAME", help="train, validation, test, all (test, if any)")
     evaluate.add_argument("--beam-size", type=int, metavar="K", help="beams of the search")
-    describe = add("describe", "write the description of a picture", "describing.describe")
-    describe.add_argument("pictures", nargs="+", metavar="PICTURE_OR_URL_OR_FOLDER")
+    describe = add(
+        "describe",
+        "write descriptions of pictures, or drafts for a catalogue",
+        "describing.describe",
+        assignments_parser(),
+    )
+    describe.set_defaults(again="the same command; with --out what is drafted is kept")
+    describe.add_argument("pictures", nargs="*", metavar="PICTURE_OR_URL_OR_FOLDER")
+    describe.add_argument("--catalog", metavar="FILE", help="describe a catalogue's products")
+    describe.add_argument("--only-missing", action="store_true", help="only the products without a description")
+    describe.add_argument(
+        "--image-base-url",
+        default="",
+        metavar="URL-or-FOLDER",
+        help="what the catalogue's relative urls resolve against",
+    )
+    describe.add_argument(
+        "--out", type=Path, metavar="FILE", help="write to a .csv or .json file; goes on after a kill"
+    )
     describe.add_argument("--model", metavar="URI_OR_DIR", help="models:/… or a folder; default: the champion")
     describe.add_argument("--beam-size", type=int, metavar="K", help="beams of the search")
-    describe.add_argument("--attention", type=Path, metavar="OUT.png", help="draw where the model looked at each word")
+    describe.add_argument(
+        "--attention",
+        type=Path,
+        metavar="OUT",
+        help="draw where the model looked: a .png or .svg, or a folder for several",
+    )
     make = add("make-catalog", "draw a demo catalogue", "demo.make")
     make.add_argument("--items", type=int, required=True, metavar="N")
     make.add_argument("--out", type=Path, required=True, metavar="D")
@@ -155,9 +177,15 @@ def _add_config(commands: Any, *parents: argparse.ArgumentParser) -> None:
 
 def settings_parser(preset: str) -> argparse.ArgumentParser:
     """The options that fill the configuration."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = assignments_parser()
     names = "a named set of settings: default, paper, demo, flickr8k"
     parser.add_argument("--preset", default=preset, metavar="NAME", help=f"{names} ({preset})")
+    return parser
+
+
+def assignments_parser() -> argparse.ArgumentParser:
+    """The options that set single settings."""
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--config", type=Path, metavar="FILE.yaml", help="settings from a file")
     parser.add_argument("--set", action="append", metavar="a.b=v", dest="assignments", help="one setting; repeatable")
     return parser

@@ -63,17 +63,27 @@ def request_of(flow: str, options: argparse.Namespace) -> Request:
     Raises:
         UserError: the catalogue is not there, a folder given as base is not, or a setting is wrong.
     """
+    catalog, base = source_of(options)
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    return Request(flow=flow, catalog=str(catalog), image_base_url=base, settings=settings.nested())
+
+
+def source_of(options: argparse.Namespace) -> tuple[Path, str]:
+    """The catalogue and what its relative urls resolve against: a URL, a folder, or empty.
+
+    Raises:
+        UserError: the catalogue is not there, or a folder given as base is not.
+    """
     catalog = Path(options.catalog)
     if not catalog.is_file():
         what = "is a folder" if catalog.is_dir() else "does not exist"
         raise UserError(f"the catalogue {catalog} {what}: give a JSON, JSON Lines, CSV or Parquet file")
-    base = options.image_base_url
+    base: str = options.image_base_url
     if base and "://" not in base:
         if not Path(base).is_dir():
             raise UserError(f"--image-base-url {base} is neither a URL nor a folder that exists")
         base = str(Path(base).resolve())
-    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
-    return Request(flow=flow, catalog=str(catalog.resolve()), image_base_url=base, settings=settings.nested())
+    return catalog.resolve(), base
 
 
 def resume(options: argparse.Namespace) -> Shown:

@@ -1,94 +1,121 @@
-"""`describe`: descriptions of pictures that a person names."""
+"""`describe`: descriptions of pictures that a person names, or of a catalogue's products that lack one."""
 
 import argparse
+import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows import show
+from flows.commands import source_of
+from flows.settings import SECTIONS, Settings, compose
 from model.describer import Describer
 from model.errors import UserError
-from model.picture import PictureError, decode
 from model.search import SearchConfig
+from tasks.drafts.asked import Asked, named_pictures, products
+from tasks.drafts.drafting import Drafted, Drafter
+from tasks.drafts.table import SUFFIXES
 from tasks.figures.attention import draw_attention
 from tasks.runs import latest_tracking
+from tasks.tracking import TrackingConfig
+from tasks.tracking.registry import Registry
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+logger = logging.getLogger(__name__)
+USED_SECTIONS = ("catalog", "fetch", "tracking")
 
 
-def describe(options: argparse.Namespace) -> "tuple[Any, Callable[[Any], None]]":
-    """Describe pictures: files, folders of pictures, URLs."""
-    import numpy as np
-
-    addresses = [address for given in options.pictures for address in _expand(given)]
-    if options.attention is not None and len(addresses) != 1:
-        raise UserError(f"--attention draws one picture's attention, and {len(addresses)} pictures are given: give one")
-    describer = Describer.load(find_model(options.model, options.workdir))
+def describe(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+    """Describe pictures: files, folders, URLs, or the products of a catalogue."""
+    out: Path | None = options.out
+    if out is not None and out.suffix not in SUFFIXES:
+        raise UserError(f"--out {out} ends in neither {' nor '.join(SUFFIXES)}: name the file of drafts so")
+    settings = _settings(options)
+    asked, named = _asked(options, settings)
+    on_drafted = _attention(options.attention, len(asked)) if options.attention is not None else lambda _: None
+    if not asked:
+        return [], lambda _: show.message("every product has a description: nothing to draft")
+    describer = Describer.load(find_model(options.model, options.workdir, settings.tracking))
     search = SearchConfig(**describer.config.get("search", {}))
     if options.beam_size is not None:
         search = replace(search, beam_size=options.beam_size)
-    pictures = []
-    for address in addresses:
-        try:
-            pictures.append(decode(read_bytes(address), describer.image))
-        except PictureError as error:
-            raise UserError(f"{address} is not a picture that can be read: {error}") from None
-    found = describer.describe(np.stack(pictures), search)  # (B, 3, S, S)
-    if options.attention is not None:
-        draw_attention(pictures[0], found[0].words, found[0].attention, options.attention)
-    return [
-        {"picture": address, "description": one.text, "confidence": round(one.confidence, 4)}
-        for address, one in zip(addresses, found, strict=True)
-    ], show.descriptions
+    drafter = Drafter(describer=describer, search=search, fetch=settings.fetch, named=named, on_drafted=on_drafted)
+    if out is None:
+        return drafter.rows(asked), show.drafts
+    return drafter.write(asked, out), lambda rows: show.drafts_written(rows, out)
 
 
-def _expand(given: str) -> list[str]:
-    """A folder stands for the pictures in it."""
-    if "://" in given:
-        return [given]
-    path = Path(given)
-    if path.is_dir():
-        inside = sorted(str(one) for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
-        if not inside:
-            raise UserError(f"the folder {given} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-        return inside
-    if not path.is_file():
-        raise UserError(f"the picture {given} does not exist: give a file, a folder or a URL")
-    return [given]
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings of fetching, reading and tracking; the model brings the others with it."""
+    settings, default = compose(file=options.config, assignments=options.assignments), Settings()
+    idle = [
+        name for name in SECTIONS if name not in USED_SECTIONS and getattr(settings, name) != getattr(default, name)
+    ]
+    if idle:
+        raise UserError(
+            f"{', '.join(f'{name}.*' for name in idle)}: describe takes these from the model; "
+            f"it can be given {', '.join(f'{name}.*' for name in USED_SECTIONS)}"
+        )
+    return settings
 
 
-def read_bytes(address: str) -> bytes:
-    """A picture's bytes, from disk or by the same client that fetches catalogues. The user named it: any host is asked.
+def _asked(options: argparse.Namespace, settings: Settings) -> tuple[list[Asked], list[str]]:
+    """What to describe, and the URLs that the user named."""
+    if options.catalog is None:
+        if options.only_missing or options.image_base_url:
+            raise UserError("--only-missing and --image-base-url belong to a catalogue: give it with --catalog FILE")
+        if not options.pictures:
+            raise UserError("nothing to describe: name pictures, URLs, folders, or a catalogue with --catalog FILE")
+        return named_pictures(options.pictures), [one for one in options.pictures if "://" in one]
+    if options.pictures:
+        raise UserError("--catalog and pictures are given: describe one of the two at a time")
+    catalog, base = source_of(options)
+    found = products(catalog, settings.catalog, image_base_url=base, only_missing=options.only_missing)
+    for reason, count in found.left_out.items():
+        logger.warning("%s records are left out: %s", f"{count:,}", reason)
+    return found.asked, [base] if base else []
 
-    Raises:
-        UserError: it cannot be read.
-    """
-    if "://" not in address:
-        try:
-            return Path(address).read_bytes()
-        except OSError as error:
-            raise UserError(f"{address} cannot be read: {error.strerror}") from None
-    from tasks.pictures.single import fetch_bytes
 
-    return fetch_bytes(address)
+def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
+    """Draws where the model looked: one picture's into the file named, several pictures' into a folder."""
+    if target.suffix and count != 1:
+        raise UserError(
+            f"--attention {target} draws one picture's attention, and {count:,} pictures are asked for: name a folder"
+        )
+
+    def draw(drafted: Drafted) -> None:
+        found = drafted.description
+        if found is None or drafted.pixels is None:
+            return
+        name = Path(drafted.asked.id or drafted.asked.picture.rstrip("/").rpartition("/")[2].partition("?")[0]).stem
+        path = target if target.suffix else target / f"{name}.png"
+        number = 1
+        while not target.suffix and path.exists():
+            number += 1
+            path = target / f"{name}-{number}.png"
+        draw_attention(drafted.pixels, found.words, found.attention, path, svg=path.suffix == ".svg")
+
+    return draw
 
 
-def find_model(given: str | None, workdir: Path) -> Path:
-    """The folder of the model to use: the one named, else the champion, else that of the latest finished run.
+def find_model(given: str | None, workdir: Path, tracking: TrackingConfig) -> Path:
+    """The folder of the model to use: the one named, else the champion.
+
+    Args:
+        given: models:/…, a folder, or None.
+        workdir: of the registry and of the models fetched from it.
+        tracking: where the registry is, unless it is the default: then where the latest run's is.
 
     Raises:
         UserError: there is none.
     """
     if given is not None and not given.startswith("models:/"):
         return Path(given)
-    if given is None and not (workdir / "runs").is_dir():
+    if tracking == TrackingConfig():
+        tracking = latest_tracking(workdir)
+    if given is None and not (workdir / "mlflow.db").is_file() and tracking.tracking_uri(workdir).startswith("sqlite:"):
         raise UserError(f"no model in {workdir}: run the pipeline first, or name one with --model")
-    from tasks.tracking.registry import Registry
-
-    registry = Registry(latest_tracking(workdir), workdir)
+    registry = Registry(tracking, workdir)
     if given is None:
         champion = registry.champion()
         if champion is None:

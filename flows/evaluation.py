@@ -1,5 +1,6 @@
 """Scores any model on any catalogue, beside the champion."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from flows.prepare import chunk_runner, data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.directory import read_config
+from model.errors import UserError
 from model.picture import ImageConfig
 from model.search import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
@@ -21,6 +23,8 @@ from tasks.scoring.report import ScoreReport
 from tasks.tracking import start_run
 from tasks.tracking.facts import environment_tags
 from tasks.tracking.registry import Registry
+
+logger = logging.getLogger(__name__)
 
 
 @flow(name="evaluate a model", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
@@ -86,7 +90,10 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         comparison = {}
         if champion is not None and champion["model_uri"] != model:
             champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models")
-            comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
+            try:
+                comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
+            except UserError as error:  # its pictures have another size, or it was trained on all the products
+                logger.warning("not compared with the champion: %s", error)
         scores = ScoreReport.from_json(report)
         predictions = pd.read_parquet(run.folder / PREDICTIONS_FILE)
         tracked.log_note(

@@ -99,6 +99,7 @@ def all_stages(
             decoder=settings.decoder,
             search=settings.search,
             config=learning,
+            score=settings.score,
             split_seed=settings.sample.split_seed,
         )
         run.note(stage="evaluate")

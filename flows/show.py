@@ -1,10 +1,12 @@
 """Results as tables on stdout."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from model.files import read_json
@@ -191,11 +193,25 @@ def settings_table(settings: list[dict[str, Any]]) -> None:
     stdout().print(table)
 
 
-def descriptions(found: list[dict[str, Any]]) -> None:
-    """A line a picture."""
-    console = stdout()
-    for one in found:
-        console.print(f"{one['picture']}: {one['description']}", markup=False, highlight=False, soft_wrap=True)
+def drafts(rows: list[dict[str, Any]]) -> None:
+    """A row a picture."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("picture", "description", "confidence", "review"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        shown = (row.get("id") or row["picture"], row["description"], f"{row['confidence']:.2f}")
+        table.add_row(*map(escape, shown), escape("; ".join(row["reasons"])))
+    stdout().print(table)
+
+
+def drafts_written(rows: list[dict[str, Any]], out: Path) -> None:
+    """How many drafts are in a file, and how many a person must read."""
+    written = [row for row in rows if row["description"]]
+    review = sum(row["needs_review"] is True for row in written)
+    message(f"{out}: {len(written):,} drafts, {review:,} of them to be read by a person first (needs_review)")
+    without = Counter(row["reasons"][0] for row in rows if not row["description"] and row["reasons"])
+    for reason, count in without.most_common():
+        message(f"  {count:,} without a draft: {reason}")
 
 
 def message(text: str) -> None:

@@ -4,7 +4,8 @@ B batch, S picture side, T words, P positions.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.captioner import Captioner
+from model.certainty import certainties
 from model.device import choose_device, out_of_memory_says
 from model.directory import load_model
 from model.picture import ImageConfig
@@ -34,6 +36,7 @@ class Description:
             descriptions of one model with each other; it is no probability of being right.
         ended: whether the model ended the description itself, before the limit.
         attention: (T, rows, columns) float32: where the model looked at each word; each map sums to 1.
+        certainty: of the words that have rivals, how sure the model was of each, 0 … 1; see `model.certainty`.
     """
 
     text: str
@@ -42,6 +45,7 @@ class Description:
     confidence: float
     ended: bool
     attention: NDArray[np.float32]
+    certainty: Mapping[str, float] = field(default_factory=dict)
 
 
 class Describer:
@@ -69,18 +73,37 @@ class Describer:
         return ImageConfig(**self.config["image"])
 
     @torch.no_grad()
-    def describe(self, pictures: NDArray[np.uint8], search_config: SearchConfig) -> list[Description]:
-        """Describe pictures uint8 (B, 3, S, S), in order, a few at a time."""
+    def describe(
+        self,
+        pictures: NDArray[np.uint8],
+        search_config: SearchConfig,
+        *,
+        rivals: Mapping[str, Collection[str]] | None = None,
+    ) -> list[Description]:
+        """Describe pictures uint8 (B, 3, S, S), in order, a few at a time.
+
+        Args:
+            pictures: resized as `image` says.
+            search_config: how descriptions are searched for.
+            rivals: kinds of words that exclude each other (kind -> words), to know how sure each of them is.
+        """
         found: list[Description] = []
         with out_of_memory_says("lower search.beam_size"):
             for first in range(0, len(pictures), BATCH):
                 some = torch.from_numpy(np.ascontiguousarray(pictures[first : first + BATCH])).to(self.device)
                 grid = self.captioner.grid(some)
                 hypotheses = search(self.captioner.decoder, grid, self.vocabulary, search_config)
-                found += [self._description(hypothesis, grid.shape) for hypothesis in hypotheses]
+                sentences = [hypothesis.words for hypothesis in hypotheses]
+                sure = certainties(self.captioner.decoder, grid, sentences, self.vocabulary, rivals or {})
+                found += [
+                    self._description(hypothesis, grid.shape, one)
+                    for hypothesis, one in zip(hypotheses, sure, strict=True)
+                ]
         return found
 
-    def _description(self, hypothesis: Hypothesis, shape: tuple[int, int]) -> Description:
+    def _description(
+        self, hypothesis: Hypothesis, shape: tuple[int, int], certainty: Mapping[str, float]
+    ) -> Description:
         words = [self.vocabulary.words[index] for index in hypothesis.words]
         count = len(words) + hypothesis.ended
         attention: NDArray[np.float32] = hypothesis.attention.float().cpu().numpy()
@@ -91,4 +114,5 @@ class Describer:
             confidence=math.exp(hypothesis.log_probability / count),
             ended=hypothesis.ended,
             attention=attention.reshape(len(words), *shape),  # (T, P) -> (T, rows, columns)
+            certainty=certainty,
         )

@@ -1,9 +1,11 @@
 """The model directory: all that is needed to describe a picture, with digests, without pickle.
 
 ``weights.safetensors``, ``vocabulary.json``, and ``config.json``, written last: the configurations, how pictures are
-resized, the digests of the other two, and what the caller adds.
+resized, the digests of the other two, what the caller adds, and a digest of all that.
 """
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +25,7 @@ from model.vocabulary import Vocabulary
 
 WEIGHTS, VOCABULARY, CONFIG = "weights.safetensors", "vocabulary.json", "config.json"
 SCHEMA_VERSION = 1
+OWN_DIGEST = "config_sha256"
 
 
 def save_model(
@@ -50,24 +53,56 @@ def save_model(
         "sha256": {name: sha256_file(partial / name) for name in (WEIGHTS, VOCABULARY)},
         **facts,
     }
-    write_json(partial / CONFIG, config)
+    write_json(partial / CONFIG, _sealed(config))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def add_facts(folder: Path, **facts: Any) -> None:
+    """Add facts to the ``config.json`` of a model directory, or replace them.
+
+    Raises:
+        UserError: as `read_config`.
+    """
+    write_json(folder / CONFIG, _sealed(read_config(folder) | facts))
+
+
+def _sealed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """With a digest of all the rest, last."""
+    rest = {name: value for name, value in config.items() if name != OWN_DIGEST}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False)
+    return rest | {OWN_DIGEST: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The ``config.json`` of a model directory.
 
     Raises:
-        UserError: the folder is no model directory, or of another schema version.
+        UserError: the folder is no model directory, of another schema version, or the file was changed.
     """
     try:
         config: dict[str, Any] = read_json(folder / CONFIG)
         version = config["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError):
+        sealed = config.get(OWN_DIGEST) in {None, _sealed(config)[OWN_DIGEST]}  # None: of an earlier release
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder} is no model directory: it has no readable {CONFIG}") from None
+    if not sealed:
+        raise UserError(f"{folder / CONFIG} is not what was written there: copy the model directory again")
     if version != SCHEMA_VERSION:
         raise UserError(f"{folder} is a model directory of schema {version}, this release reads {SCHEMA_VERSION}")
+    return config
+
+
+def check_model(folder: Path) -> dict[str, Any]:
+    """Compare every file of a model directory with its digest; returns its ``config.json``.
+
+    Raises:
+        UserError: the folder is no model directory, or a file is missing or was changed.
+    """
+    config = read_config(folder)
+    for name, expected in config["sha256"].items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != expected:
+            raise UserError(f"{folder / name} is missing or not what {CONFIG} says: copy the model directory again")
     return config
 
 
@@ -77,10 +112,7 @@ def load_model(folder: Path) -> tuple[Captioner, Vocabulary, dict[str, Any]]:
     Raises:
         UserError: the folder is no model directory, a file is damaged, or the vocabulary does not fit the weights.
     """
-    config = read_config(folder)
-    for name, expected in config["sha256"].items():
-        if not (folder / name).is_file() or sha256_file(folder / name) != expected:
-            raise UserError(f"{folder / name} is missing or not what {CONFIG} says: copy the model directory again")
+    config = check_model(folder)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     captioner = Captioner(
         encoder=EncoderConfig(**config["encoder"]),

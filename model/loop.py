@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ class Loop:
         self._share_loss()
         with self.average.applied():
             report = self._validate(rates, self.loss_sum / len(batches))
-        self.history.append(report)
+        self.history.append(replace(report, hypotheses=[]))
         if distributed.rank() == 0:
             self.on_epoch(report)
         self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
@@ -232,6 +232,7 @@ class Loop:
             samples=self._samples(validation),
             is_best=is_best,
             seconds=self.seconds,
+            hypotheses=validation.hypotheses,
         )
 
     def _samples(self, validation: Validation) -> list[Sample]:

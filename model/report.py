@@ -16,7 +16,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch gave. Losses are a word's; scores are the validation split's, see `model.validation`."""
+    """What an epoch gave. Losses are a word's; scores are the validation split's, see `model.validation`.
+
+    `hypotheses` are the words written for each validation picture, in the split's order: `on_epoch` is told them, the
+    history does not keep them.
+    """
 
     epoch: int
     train_loss: float
@@ -27,6 +31,7 @@ class EpochReport:
     samples: list[Sample]
     is_best: bool
     seconds: float
+    hypotheses: list[list[str]] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Step 7: train the captioner; every epoch goes to MLflow as it ends."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,28 @@ from prefect import task
 
 from model.decoder import DecoderConfig
 from model.describer import Describer
+from model.device import choose_device
 from model.encoder import EncoderConfig
 from model.search import SearchConfig
 from model.store import PictureStore
 from model.training import EpochReport, TrainConfig
 from model.training import train as train_captioner
+from tasks.drafts.calibrate import calibrate
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import Seen, draw_epoch
 from tasks.figures.training_batch import draw_training_batch
 from tasks.manifest import read_manifest, write_manifest
-from tasks.progress import changing_progress, console
+from tasks.progress import changing_progress, progress
 from tasks.read import Dataset
+from tasks.scoring.bertscore import NotComputed, bertscore
+from tasks.scoring.config import ScoreConfig
+from tasks.scoring.products import Products, read_products
 from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
 from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
 
 SHOWN_PRODUCTS = 16
+logger = logging.getLogger(__name__)
 
 
 @task(name="train", task_run_name=counted("train", "pack", "rows", "train"), **ONCE)
@@ -36,9 +43,10 @@ def train(
     decoder: DecoderConfig,
     search: SearchConfig,
     config: TrainConfig,
+    score: ScoreConfig,
     split_seed: int,
 ) -> dict[str, Any]:
-    """Train into the run's folder; called again it goes on where it stopped.
+    """Train into the run's folder, then find the model's bounds for review; called again it goes on where it stopped.
 
     Returns:
         model_dir, epochs, best_epoch and the best epoch's validation scores.
@@ -52,12 +60,16 @@ def train(
         return facts
     tracked = TrackedRun(run_dir)
     captions, vocabulary = dataset.folder / CAPTIONS_FILE, dataset.folder / VOCABULARY_FILE
+    validation = read_products(dataset.folder, data=dataset.id, split="validation")
     shown = Shown(dataset, search)
+    device = choose_device(config.device).type
     batch = run_dir / "figures" / "training_batch"
     tracked.log_files(draw_training_batch(dataset.folder / "train.h5", captions, vocabulary, config, batch), "figures")
 
     def on_epoch(report: EpochReport) -> None:
         log_epoch(tracked, report, config)
+        if score.bertscore_each_epoch(device):
+            tracked.log_metrics(epoch_bertscore(report, validation, score, device), step=report.epoch)
         if report.epoch == 1 or report.epoch % tracked.config.pictures_every_epochs == 0:
             best = max((run_dir / "training").glob("model-*"))
             title = f"After epoch {report.epoch}; written by the best model so far, {best.name}"
@@ -78,6 +90,8 @@ def train(
             on_epoch=on_epoch,
             on_progress=on_progress,
         )
+    with progress("Finding out when the model is unsure", len(validation.table), unit="pictures") as bar:
+        calibrate(result.model_dir, validation, search=search, on_progress=lambda done, _: bar.advance(done - bar.done))
     path = run_dir / "figures" / "validation_products"
     best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
     tracked.log_files([best], "figures")
@@ -105,16 +119,23 @@ def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> 
     }
     tracked.log_metrics(metrics, step=report.epoch)
     mark = "  best so far" if report.is_best else ""
-    console.print(
-        f"epoch {report.epoch} of at most {config.epochs}: loss {report.train_loss:.3f} training, "
-        f"{report.validation_loss:.3f} validation; BLEU-4 {report.scores['bleu_4']:.3f}{mark}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    logger.info(
+        "epoch %d of at most %d: loss %.3f training, %.3f validation; BLEU-4 %.3f%s",
+        report.epoch, config.epochs, report.train_loss, report.validation_loss, report.scores["bleu_4"], mark,
+    )  # fmt: skip
     if report.samples:
-        console.print(
-            f"  it writes: {report.samples[0].description}", highlight=False, style="dim", markup=False, soft_wrap=True
-        )
+        logger.info("  it writes: %s", report.samples[0].description)
+
+
+def epoch_bertscore(report: EpochReport, validation: Products, score: ScoreConfig, device: str) -> dict[str, float]:
+    """BERTScore of what an epoch's model wrote for the validation split; nothing where it cannot be computed."""
+    texts = [[" ".join(words) for words in group] for group in validation.references]
+    found = bertscore(texts, [" ".join(words) for words in report.hypotheses], score, device=device)
+    if isinstance(found, NotComputed):
+        logger.warning("BERTScore of epoch %d was not computed: %s", report.epoch, found.reason)
+        return {}
+    means = {"precision": found.precision.mean(), "recall": found.recall.mean(), "f1": found.f1.mean()}
+    return {f"validation/bertscore_{name}": float(value) for name, value in means.items()}
 
 
 class Shown:

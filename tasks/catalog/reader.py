@@ -19,7 +19,7 @@ from model.configuration import check, setting
 from model.errors import UserError
 from model.files import atomic_path
 from tasks.catalog.json_formats import read_json_array, read_json_lines
-from tasks.catalog.records import FIELDS, Extractor, Record
+from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record
 from tasks.catalog.source import Batch, Fault, Source
 from tasks.catalog.table_formats import read_csv, read_parquet
 
@@ -100,7 +100,7 @@ def read_catalog(
     config: CatalogConfig,
     *,
     image_base_url: str = "",
-    wants_description: bool = True,
+    descriptions: Descriptions = "needed",
     on_read: Callable[[int], None] | None = None,
 ) -> Catalog:
     """Read a catalogue of any of the four formats, gzipped or not.
@@ -109,17 +109,18 @@ def read_catalog(
         path: the file.
         config: how.
         image_base_url: whether relative urls are of use: without it, they are rejected.
-        wants_description: False reads the products that *lack* a description instead.
+        descriptions: "needed" rejects the products without one, "missing" those with one, "any" none.
         on_read: told how many records more have been read.
 
     Raises:
-        UserError: the file can't be read, breaks off, or holds no usable record.
+        UserError: the file can't be read, breaks off, or holds no usable record (but for "missing": if every
+            product has a description, there is none, and that is no mistake).
     """
     extract = Extractor(
         config.columns,
         cut_query=config.cut_query,
         has_base=bool(image_base_url),
-        wants_description=wants_description,
+        descriptions=descriptions,
     )
     columns = _Columns()
     with Source(path, config.max_decompressed_bytes) as source, _collector_paused():
@@ -132,7 +133,7 @@ def read_catalog(
     if columns.read == 0:
         raise UserError(f"{path} holds no records")
     catalog = _settle(kind, table, rejected, columns.read, place_name)
-    if not catalog.records.num_rows:
+    if not catalog.records.num_rows and set(catalog.rejected_by_reason) != {HAS_DESCRIPTION}:
         raise UserError(f"{path}: {_why_nothing(catalog, config.columns)}")
     assert catalog.read == catalog.records.num_rows + catalog.rejected.num_rows, "a record was lost in reading"
     return catalog
@@ -285,7 +286,7 @@ def sort_by_id(table: pa.Table) -> pa.Table:
 
 
 def _why_nothing(catalog: Catalog, columns: Mapping[str, str]) -> str:
-    reason, count = next(iter(catalog.rejected_by_reason.items()))
+    reason, count = next(pair for pair in catalog.rejected_by_reason.items() if pair[0] != HAS_DESCRIPTION)
     remedy = {
         "no id": f"map the column: --set catalog.columns.id=COLUMN (now {columns.get('id', 'id')})",
         "no picture url": "map the column: --set catalog.columns.image_url=COLUMN",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tasks.catalog.html_text import strip_html
 from tasks.catalog.source import Fault
@@ -31,6 +31,8 @@ SPLIT_NAMES = {
     "test": "test",
 }
 _WORD = re.compile(r"[^\W_]")
+Descriptions = Literal["needed", "missing", "any"]
+HAS_DESCRIPTION = "has a description"
 NO_ATTRIBUTE = "nah"  # FACAD's word for it
 
 
@@ -53,16 +55,19 @@ class Extractor:
         columns: the catalogue's names of our fields, where they differ.
         cut_query: leave out of a url what follows its question mark.
         has_base: whether relative urls can be resolved.
-        wants_description: a record without description is a fault; else one *with* a description is.
+        descriptions: "needed": a record without one is a fault. "missing": one that has a description of its own is;
+            what `detail_info` says is no such. "any": none is.
     """
 
-    def __init__(self, columns: Mapping[str, str], *, cut_query: bool, has_base: bool, wants_description: bool) -> None:
+    def __init__(
+        self, columns: Mapping[str, str], *, cut_query: bool, has_base: bool, descriptions: Descriptions
+    ) -> None:
         names = {field: columns.get(field, field) for field in FIELDS}
         self.id, self.images, self.image_url = names["id"], names["images"], names["image_url"]
         self.description, self.descriptions = names["description"], names["descriptions"]
         self.detail_info, self.title, self.category = names["detail_info"], names["title"], names["category"]
         self.attr, self.split = names["attr"], names["split"]
-        self.cut_query, self.has_base, self.wants_description = cut_query, has_base, wants_description
+        self.cut_query, self.has_base, self.wanted = cut_query, has_base, descriptions
 
     def __call__(self, raw: Any) -> Record | Fault:  # noqa: PLR0911, PLR0912
         """One record."""
@@ -81,6 +86,10 @@ class Extractor:
         if not record_id:
             return Fault("no id", f"{self.id} is {_show(get(self.id))}: neither text nor a whole number")
 
+        own = self._own_references(raw)
+        if own and self.wanted == "missing":
+            return Fault(HAS_DESCRIPTION, "")
+
         url = get(self.image_url)
         if url is None:
             url = _first_picture(get(self.images))
@@ -96,11 +105,9 @@ class Extractor:
             if not self.has_base and is_relative(url):
                 return Fault("relative url", f"{_show(without_secrets(url))} needs --image-base-url")
 
-        references = self._references(raw)
-        if not references and self.wants_description:
+        references = own or self._detail(raw)
+        if not references and self.wanted == "needed":
             return Fault("no description", "")
-        if references and not self.wants_description:
-            return Fault("has a description", "")
 
         split: str = ""
         if named := get(self.split):
@@ -120,12 +127,15 @@ class Extractor:
             return Fault("NUL character", "in a text")
         return record
 
-    def _references(self, raw: dict[str, Any]) -> list[str]:
+    def _own_references(self, raw: dict[str, Any]) -> list[str]:
         several = raw.get(self.descriptions)
         if isinstance(several, list):
             return [text for each in several if (text := _description(each))]
-        if text := _description(raw.get(self.description) or several):
-            return [text]
+        text = _description(raw.get(self.description) or several)
+        return [text] if text else []
+
+    def _detail(self, raw: dict[str, Any]) -> list[str]:
+        """What stands for a description that is missing (FACAD): the second line of `detail_info`."""
         detail = raw.get(self.detail_info)
         if isinstance(detail, str):
             lines = detail.split("\n", 2)

@@ -19,7 +19,7 @@ BATCH_ROWS = 4096
 PARQUET_BATCH_ROWS = 64
 DELIMITERS = ",;\t|"
 # What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
-_FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]+\|)")
+FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]+\|)")
 _NESTED = re.compile(r"\s*[\[{]")
 
 
@@ -131,7 +131,7 @@ def _row(header: list[str], cells: list[str]) -> dict[str, Any] | Fault:
                 cell.encode()
             except UnicodeEncodeError:
                 return Fault("broken UTF-8", f"column {name}")
-        if _FORMULA.match(cell):
+        if FORMULA.match(cell):
             return Fault("formula", f"column {name}: {cell[:40]!r}")
         value = parse_record(cell.encode()) if _NESTED.match(cell) else cell
         row[name] = cell if isinstance(value, Fault) else value

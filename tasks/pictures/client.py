@@ -5,7 +5,7 @@ import random
 import ssl
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -52,12 +52,12 @@ class Client:
 
     Args:
         config: how.
-        base: the value of --image-base-url: if it is a URL, its host and port are trusted, because the user named them.
+        named: what the user named (the value of --image-base-url, a picture): of a URL, host and port are trusted.
     """
 
-    def __init__(self, config: FetchConfig, base: str | None) -> None:
+    def __init__(self, config: FetchConfig, named: Collection[str]) -> None:
         self.config = config
-        self._trusted = origin(URL(base)) if base is not None and is_web(base) else None
+        self._trusted = {origin(URL(one)) for one in named if is_web(one)}
         self._places = asyncio.Semaphore(config.concurrency)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._hosts: dict[tuple[str, int], Host] = {}
@@ -170,7 +170,7 @@ class Client:
         return Failed(reason="too_many_redirects")
 
     def _trusts(self, url: URL) -> bool:
-        return self.config.allow_private_hosts or origin(url) == self._trusted
+        return self.config.allow_private_hosts or origin(url) in self._trusted
 
     async def _body(self, response: aiohttp.ClientResponse) -> Fetched | Failed:
         """The body, bounded while it streams."""

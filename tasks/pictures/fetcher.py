@@ -14,24 +14,24 @@ from tasks.pictures.settings import FetchConfig
 
 T = TypeVar("T")
 _lock = threading.Lock()
-_running: dict[tuple[FetchConfig, str | None], "Fetcher"] = {}
+_running: dict[tuple[FetchConfig, tuple[str, ...]], "Fetcher"] = {}
 
 
 class Fetcher:
     """A client on an event loop in a thread of its own. Threads may share it."""
 
-    def __init__(self, config: FetchConfig, base: str | None) -> None:
+    def __init__(self, config: FetchConfig, named: tuple[str, ...]) -> None:
         self.users = 0
         self.pool = ThreadPoolExecutor(config.decode_threads or available_cores(), thread_name_prefix="decode")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
-        self.client = self.run(self._make_client(config, base))
+        self.client = self.run(self._make_client(config, named))
         self.rate = Rate()
 
     @staticmethod
-    async def _make_client(config: FetchConfig, base: str | None) -> Client:
-        return Client(config, base)
+    async def _make_client(config: FetchConfig, named: tuple[str, ...]) -> Client:
+        return Client(config, named)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; interrupted, it is cancelled."""
@@ -81,13 +81,18 @@ class Rate:
 
 
 @contextmanager
-def shared_fetcher(config: FetchConfig, base: str | None) -> Iterator[Fetcher]:
-    """The process's fetcher for these settings: made by the first user, closed by the last."""
-    key = (config, base)
+def shared_fetcher(config: FetchConfig, *named: str | None) -> Iterator[Fetcher]:
+    """The process's fetcher for these settings: made by the first user, closed by the last.
+
+    Args:
+        config: how to fetch.
+        named: what the user named: see `Client`.
+    """
+    key = (config, tuple(one for one in named if one is not None))
     with _lock:
         fetcher = _running.get(key)
         if fetcher is None:
-            fetcher = _running[key] = Fetcher(config, base)
+            fetcher = _running[key] = Fetcher(*key)
         fetcher.users += 1
     try:
         yield fetcher

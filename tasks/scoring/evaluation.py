@@ -1,13 +1,12 @@
 """Scores a model on products: describes their pictures free-running, reports, compares with another model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from model.describer import Describer
+from model.describer import Describer, Description
 from model.errors import UserError
 from model.metrics.ngrams import Hypotheses
 from model.search import SearchConfig
@@ -68,7 +67,9 @@ def evaluate_model(
         )
     describer = Describer.load(model_dir, device=device)
     pictures = Pictures(products, describer.image.size_px)
-    written = _describe(describer, pictures, search, on_progress)
+    found = describe_products(describer, pictures, search, on_progress=on_progress)
+    words = [one.words for one in found]
+    ended = [one.ended for one in found]
     references = products.references
     attributes = [list(own) if own is not None and not isinstance(own, float) else [] for own in table["attr"]]
     record_ids = table["record_id"].tolist()
@@ -78,7 +79,7 @@ def evaluate_model(
     training = products.training
     scored = score(
         references,
-        written["words"].tolist(),
+        words,
         config,
         Conditions(
             data=products.data,
@@ -90,7 +91,7 @@ def evaluate_model(
         training={" ".join(words) for words in training},
         constant=constant_sentence(training, seed=config.seed) if training else None,
         attributes=attributes if any(attributes) else None,
-        ended=written["ended"].tolist(),
+        ended=ended,
         teacher_forced_bleu_4=teacher_forced_bleu_4(describer, references, pictures.read, max_words=search.max_words),
         others=writers,
         device=describer.device.type,
@@ -98,14 +99,14 @@ def evaluate_model(
     predictions = pd.DataFrame(
         {
             "record_id": record_ids,
-            "description": written["description"],
+            "description": [one.text for one in found],
             "reference": [str(group[0]) for group in table["references"]],
             "cider_d": scored.each.means["cider_d"],
             "rouge_l": scored.each.means["rouge_l"],
-            "confidence": written["confidence"],
-            "ended": written["ended"],
-            "log_probability": written["log_probability"],
-            "words": written["words"],
+            "confidence": [one.confidence for one in found],
+            "ended": ended,
+            "log_probability": [one.log_probability for one in found],
+            "words": words,
             "references": [list(group) for group in table["references"]],
             "title": table["title"].fillna("").tolist(),
             "split": table["split"].tolist(),
@@ -126,23 +127,20 @@ def search_in_words(search: SearchConfig) -> str:
     return f"{'greedy' if search.beam_size == 1 else f'beam {search.beam_size}'}, at most {search.max_words} words"
 
 
-def _describe(
-    describer: Describer, pictures: Pictures, search: SearchConfig, on_progress: Callable[[int, int], None] | None
-) -> pd.DataFrame:
-    found: list[dict[str, Any]] = []
+def describe_products(
+    describer: Describer,
+    pictures: Pictures,
+    search: SearchConfig,
+    *,
+    rivals: Mapping[str, Collection[str]] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Description]:
+    """Describe products, a batch of their pictures in memory at a time; see `Describer.describe`."""
+    found: list[Description] = []
     count = len(pictures.places)
     for start in range(0, count, BATCH):
         rows = range(start, min(start + BATCH, count))
-        found += [
-            {
-                "description": description.text,
-                "words": description.words,
-                "log_probability": description.log_probability,
-                "confidence": description.confidence,
-                "ended": description.ended,
-            }
-            for description in describer.describe(pictures.read(rows), search)
-        ]
+        found += describer.describe(pictures.read(rows), search, rivals=rivals)
         if on_progress is not None:
             on_progress(len(found), count)
-    return pd.DataFrame(found)
+    return found

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 import model as model_package
+from model.directory import check_model
 from model.errors import RunError, UserError
-from model.files import read_json, sha256_file, write_text
+from model.files import write_text
 from tasks.tracking.config import TrackingConfig
 from tasks.tracking.store import make_client, outages, process_wide
 
@@ -236,10 +237,10 @@ class Registry:
 def _is_whole(model_dir: Path) -> bool:
     """Whether a fetched model directory still has the digests that it came with."""
     try:
-        expected: dict[str, str] = read_json(model_dir / "config.json")["sha256"]
-        return all(sha256_file(model_dir / name) == digest for name, digest in expected.items())
-    except (OSError, ValueError, KeyError, TypeError):
+        check_model(model_dir)
+    except UserError:
         return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store
 from tasks.tracking.journal import Entry, Journal
+from tasks.tracking.run_log import close_log, open_log
 from tasks.tracking.store import Store, make_client, outages
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def start_run(
         uri = config.given_uri()  # where the workdir's own store is reached is asked anew each time
         write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve()), "tracking_uri": uri})
     run = TrackedRun(run_dir)
+    open_log(run.log_path)
     if again:
         run.journal.append("resume")
     else:
@@ -95,6 +97,11 @@ class TrackedRun:
         """MLflow's id of the run; None while its store has never been reached."""
         path = self.folder / "mlflow_run.json"
         return str(read_json(path)["run_id"]) if path.is_file() else None
+
+    @property
+    def log_path(self) -> Path:
+        """What the project's own code said during the run; logged at its end."""
+        return self.folder / "run.log"
 
     @property
     def upload_command(self) -> str:
@@ -173,6 +180,9 @@ class TrackedRun:
 
     def end(self, status: str = "FINISHED") -> bool:
         """End the run (FINISHED, FAILED, KILLED). False, with the upload command logged, if anything is left."""
+        if self.log_path.is_file():
+            close_log(self.log_path)
+            self.journal.append("artifact", path=str(self.log_path.resolve()), folder="logs")
         self.journal.append("end", status=status)
         self._next_try = 0.0
         return self.flush()

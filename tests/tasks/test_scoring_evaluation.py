@@ -113,14 +113,12 @@ def test_two_models_are_compared_on_the_same_products(dataset: Path, evaluated: 
 def test_pictures_of_another_size_are_refused_with_the_setting_to_change(
     dataset: Path, trained: TrainResult, tmp_path: Path
 ) -> None:
-    from model.files import read_json, write_json
+    from model.directory import add_facts
 
     (tmp_path / "model").mkdir()
     for file in trained.model_dir.iterdir():
         (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
-    config = read_json(tmp_path / "model" / "config.json")
-    config["image"]["size_px"] = 64
-    write_json(tmp_path / "model" / "config.json", config)
+    add_facts(tmp_path / "model", image={"size_px": 64, "resize": "squash"})
     with pytest.raises(UserError, match=r"have 32 px, the model was trained on 64 px: .*image\.size_px=64"):
         evaluate_model(tmp_path / "model", read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
 

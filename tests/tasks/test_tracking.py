@@ -1,5 +1,6 @@
 """A run in a real MLflow store: continued, kept through outages, never lost."""
 
+import logging
 import resource
 import shutil
 from collections.abc import Iterator
@@ -124,9 +125,21 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     assert run.end()
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
     names = {item.path for item in client.list_artifacts(str(run.run_id))}
-    assert names == {"reports", "images", "predictions.json"}
+    assert names == {"reports", "images", "logs", "predictions.json"}
     artifacts = workdir / "mlartifacts" / "ec-descr-gen" / str(run.run_id) / "artifacts"
     assert (artifacts / "reports" / "report.md").read_text() == "hello"
+
+
+def test_what_was_said_during_the_run_is_an_artifact_of_it_also_after_a_resume(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    logging.getLogger("model.loop").info("epoch 1 ended")
+    run.end("FAILED")
+    logging.getLogger("tasks.train").info("between two runs")
+    start(workdir, "r1")
+    logging.getLogger("tasks.train").info("epoch 2 ended")
+    assert run.end()
+    said = (workdir / "mlartifacts" / "ec-descr-gen" / str(run.run_id) / "artifacts" / "logs" / "run.log").read_text()
+    assert [line.split(" INFO ")[1] for line in said.splitlines()] == ["epoch 1 ended", "epoch 2 ended"]
 
 
 @pytest.mark.usefixtures("_no_pause")
@@ -191,10 +204,10 @@ def test_a_full_artifact_store_keeps_the_files_and_takes_the_numbers(
     assert "File too large" in caplog.text
     assert stored(run).data.metrics == {"test/bleu_4": 0.2}
     assert stored(run).info.status == "FINISHED"
-    assert [entry.kind for entry in run.journal.pending()] == ["artifact"]
+    assert [entry.kind for entry in run.journal.pending()] == ["artifact", "artifact"], "the file and the log"
     assert upload([str(run.run_dir)]) == 0
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
-    assert [item.path for item in client.list_artifacts(str(run.run_id))] == ["large.bin"]
+    assert [item.path for item in client.list_artifacts(str(run.run_id))] == ["large.bin", "logs"]
 
 
 def test_upload_refuses_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,115 @@
+"""What shall be described: pictures that a person names, or the products of a catalogue."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import UserError
+from tasks.catalog.reader import CatalogConfig, read_catalog
+from tasks.catalog.records import HAS_DESCRIPTION
+from tasks.catalog.table_formats import FORMULA
+from tasks.pictures.address import Address, FileAddress, resolve
+from tasks.pictures.outcome import Failed
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One picture to describe.
+
+    Attributes:
+        picture: how it is shown: as the person named it; of a catalogue, without user, password and query.
+        address: where it is, or why it can be nowhere.
+        id: the product's; empty for a picture that a person named.
+        title, attributes: the product's own.
+    """
+
+    picture: str
+    address: Address | Failed
+    id: str = ""
+    title: str = ""
+    attributes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others."""
+        return self.id or self.picture
+
+
+def named_pictures(given: Sequence[str]) -> list[Asked]:
+    """Files, URLs and the pictures in folders, each once.
+
+    Raises:
+        UserError: a file is not there, or a folder holds no picture.
+    """
+    found = [
+        Asked(picture=one, address=resolve(one, None) if "://" in one else FileAddress(Path(one)))
+        for name in given
+        for one in _expand(name)
+    ]
+    return list({one.picture: one for one in found}.values())
+
+
+def _expand(given: str) -> list[str]:
+    """A folder stands for the pictures in it."""
+    if "://" in given:
+        return [given]
+    path = Path(given)
+    if path.is_dir():
+        inside = sorted(str(one) for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise UserError(f"the folder {given} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        return inside
+    if not path.is_file():
+        raise UserError(f"the picture {given} does not exist: give a file, a folder or a URL")
+    return [given]
+
+
+@dataclass(frozen=True)
+class OfCatalog:
+    """The products of a catalogue, smallest id first, and how many records are left out, by reason."""
+
+    asked: list[Asked]
+    left_out: dict[str, int]
+
+
+def products(catalog: Path, config: CatalogConfig, *, image_base_url: str, only_missing: bool) -> OfCatalog:
+    """The products of a catalogue, those with a picture that cannot be had included: each shall have its row.
+
+    Args:
+        catalog: the file.
+        config: how it is read.
+        image_base_url: what relative urls resolve against; empty without one.
+        only_missing: only the products without a description.
+
+    Raises:
+        UserError: the catalogue cannot be read, or no record can be used.
+    """
+    found = read_catalog(
+        catalog, config, image_base_url=image_base_url, descriptions="missing" if only_missing else "any"
+    )
+    asked = {}
+    left_out: Counter[str] = Counter()
+    for row in found.records.select(["record_id", "url", "title", "attr"]).to_pylist():
+        address = resolve(row["url"], image_base_url or None)
+        asked[row["record_id"]] = Asked(
+            picture="" if isinstance(address, Failed) else address.shown,
+            address=address,
+            id=row["record_id"],
+            title=row["title"],
+            attributes=tuple(row["attr"]),
+        )
+    for row in found.rejected.to_pylist():
+        reason = row["reason"]
+        if reason == HAS_DESCRIPTION:
+            continue
+        if row["id"] and row["id"] not in asked:
+            asked[row["id"]] = Asked(picture="", address=Failed(reason=reason, detail=row["detail"]), id=row["id"])
+        else:
+            left_out[reason] += 1
+    for unsafe in [key for key in asked if FORMULA.match(key)]:  # a spreadsheet would run it
+        del asked[unsafe]
+        left_out["formula"] += 1
+    return OfCatalog(list(asked.values()), dict(left_out))

@@ -1,0 +1,154 @@
+"""Describes what is asked for, batch by batch: each picture a row, one that cannot be had with its reason."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.describer import Describer, Description
+from model.errors import RunError, UserError
+from model.search import SearchConfig
+from tasks.drafts.asked import Asked
+from tasks.drafts.calibrate import bounds_of
+from tasks.drafts.colours import COLOURS
+from tasks.drafts.kept import Kept
+from tasks.drafts.review import readable, review_reasons
+from tasks.drafts.table import Row, read_rows, row_key, write_rows
+from tasks.pictures.outcome import Failed
+from tasks.pictures.settings import FetchConfig
+from tasks.pictures.stream import Pixels, stream_pictures
+from tasks.progress import progress
+
+BATCH = 32
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drafted:
+    """What became of one picture: pixels and description, or the failure."""
+
+    asked: Asked
+    pixels: Pixels | None = None
+    description: Description | None = None
+    failed: Failed | None = None
+    reasons: tuple[str, ...] = ()
+
+    def row(self) -> Row:
+        """Plain values: id (of a catalogue's product), picture, description, confidence, needs_review, reasons."""
+        found = self.description
+        return {
+            **({"id": self.asked.id} if self.asked.id else {}),
+            "picture": self.asked.picture,
+            "description": readable(found.text) if found else "",
+            "confidence": round(found.confidence, 4) if found else 0.0,
+            "needs_review": bool(self.reasons),
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drafter:
+    """A model that writes drafts.
+
+    Attributes:
+        describer: the model.
+        search: how descriptions are searched for.
+        fetch: how pictures are fetched.
+        named: URLs that the user named, whose hosts are trusted.
+        on_drafted: told of each picture as it is done.
+    """
+
+    describer: Describer
+    search: SearchConfig
+    fetch: FetchConfig
+    named: Collection[str]
+    on_drafted: Callable[[Drafted], None] = lambda _: None
+
+    def batches(self, asked: Sequence[Asked]) -> Iterator[list[Drafted]]:
+        """Describe pictures in batches, as they come."""
+        bounds = bounds_of(self.describer.config)
+        addresses = [one.address for one in asked]
+        stream = stream_pictures(
+            addresses, image=self.describer.image, config=self.fetch, named=self.named, batch=BATCH
+        )
+        with closing(stream), progress("Describing pictures", len(asked), unit="pictures") as bar:
+            for some in stream:
+                done = [_failure(asked[place], found) for place, found in some if isinstance(found, Failed)]
+                seen = [(asked[place], found) for place, found in some if not isinstance(found, Failed)]
+                if seen:
+                    pictures = np.stack([pixels for _, pixels in seen])  # (B, 3, S, S)
+                    written = self.describer.describe(pictures, self.search, rivals=COLOURS)
+                    for (one, pixels), found in zip(seen, written, strict=True):
+                        reasons = review_reasons(found, bounds, title=one.title, attributes=one.attributes)
+                        done.append(Drafted(asked=one, pixels=pixels, description=found, reasons=tuple(reasons)))
+                for drafted in done:
+                    self.on_drafted(drafted)
+                bar.advance(len(some))
+                yield done
+
+    def rows(self, asked: Sequence[Asked]) -> list[Row]:
+        """Rows in the order asked for.
+
+        Raises:
+            UserError: no picture can be had, for good.
+            RunError: none can be had now.
+        """
+        found = {one.asked.key: one for batch in self.batches(asked) for one in batch}
+        done = [found[one.key] for one in asked]
+        _check_any(done)
+        return [one.row() for one in done]
+
+    def write(self, asked: Sequence[Asked], out: Path) -> list[Row]:
+        """Write the rows to a file of drafts, which appears whole; killed and called again, it goes on.
+
+        A row of the file that has a description stays as it is, with what a person changed in it.
+
+        Returns:
+            The rows asked for, in that order.
+
+        Raises:
+            UserError: the file is there and holds no drafts, another process writes it, or no picture can be had.
+            RunError: no picture can be had now.
+        """
+        before = {row_key(row): row for row in read_rows(out)}
+        there = {key for key, row in before.items() if row["description"]}
+        config = self.describer.config
+        made_by = {"model": config["sha256"], "review": config.get("review"), "search": asdict(self.search)}
+        with Kept(out, made_by) as kept:
+            missing = [one for one in asked if one.key not in there | kept.rows.keys()]
+            if len(missing) < len(asked):
+                logger.info("%s of %s drafts are there already", f"{len(asked) - len(missing):,}", f"{len(asked):,}")
+            failed: dict[str, Drafted] = {}
+            for batch in self.batches(missing):
+                kept.add([one.row() for one in batch if one.description])
+                failed |= {one.asked.key: one for one in batch if one.failed}
+            if not there and not kept.rows:
+                _check_any([failed[one.key] for one in missing])
+            new = kept.rows | {key: one.row() for key, one in failed.items()}
+            rows = before | {key: row for key, row in new.items() if key not in there}
+            first = [row for key, row in rows.items() if key in before]
+            write_rows(out, first + [rows[one.key] for one in asked if one.key not in before])
+            kept.remove()
+        return [rows[one.key] for one in asked]
+
+
+def _check_any(found: Sequence[Drafted]) -> None:
+    """Refuse to give nothing but failures."""
+    failures = [one.failed for one in found if one.failed]
+    if not found or len(failures) < len(found):
+        return
+    kind = RunError if any(failed.passing for failed in failures) else UserError
+    if len(found) == 1:
+        raise kind(f"{found[0].asked.picture} cannot be described: {found[0].reasons[0]}")
+    counts = Counter(failed.reason for failed in failures)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common(3))
+    raise kind(f"none of the {len(found):,} pictures can be had ({reasons}), such as {found[0].asked.key}")
+
+
+def _failure(asked: Asked, failed: Failed) -> Drafted:
+    detail = f" ({failed.detail})" if failed.detail else ""
+    return Drafted(asked=asked, failed=failed, reasons=(f"no picture: {failed.reason}{detail}",))

@@ -1,0 +1,139 @@
+"""`describe` through the command line: killed and resumed, many pictures, and what is refused."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flows.cli import main
+from model.search import SearchConfig
+from model.store import PictureStore
+from tasks.demo.server import serve_images
+from tasks.drafts.calibrate import calibrate
+from tasks.scoring.products import read_products
+from tests.command import run, run_json, run_until
+from tests.tasks.shapes import COLOURS, SHAPES, make_dataset, train_model
+
+COUNT = 200
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset = make_dataset(tmp_path_factory.mktemp("model") / "dataset", held_out=COUNT)
+    found = train_model(dataset, dataset.parent / "run", epochs=8).model_dir
+    few = read_products(dataset, data="shapes", split="validation")
+    calibrate(found, few, search=SearchConfig(beam_size=2, max_words=12))
+    return found
+
+
+@pytest.fixture(scope="module")
+def shop(model_dir: Path) -> Path:
+    """200 products without a description, whose titles name colour and shape."""
+    folder = model_dir.parents[1] / "shop"
+    folder.mkdir()
+    pixels = PictureStore(model_dir.parents[1] / "dataset" / "test.h5").read(slice(0, COUNT))
+    with (folder / "new.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "image_url", "title", "description"])
+        for number, picture in enumerate(pixels):
+            Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number}.png")
+            title = f"{list(COLOURS)[number % len(COLOURS)]} {SHAPES[number % len(SHAPES)]}"
+            table.writerow([f"p{number:03}", f"{number}.png", title, ""])
+    return folder
+
+
+def command(shop: Path, model_dir: Path, base: str, out: Path) -> list[str | Path]:
+    return [
+        "describe", "--catalog", shop / "new.csv", "--only-missing", "--out", out, "--image-base-url", base,
+        "--model", model_dir, "--workdir", out.parent,
+    ]  # fmt: skip
+
+
+def test_killed_in_the_middle_drafting_loses_nothing_and_every_wrong_colour_needs_review(
+    shop: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    out, partial = tmp_path / "drafts.csv", tmp_path / "drafts.csv.partial"
+
+    def kept() -> list[str]:
+        return partial.read_text().splitlines()[1:] if partial.is_file() else []
+
+    with serve_images(shop) as base:
+        run_until(lambda: len(kept()) >= 32, *command(shop, model_dir, base, out))
+        before = kept()
+        assert 32 <= len(before) < COUNT
+        assert not out.exists()
+        resumed = run(*command(shop, model_dir, base, out))
+    assert f"{len(before)} of 200 drafts are there already" in resumed.stderr
+    assert "Describing pictures: " in resumed.stderr
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [f"p{number:03}" for number in range(COUNT)]
+    assert all(row["description"].endswith(".") for row in rows)
+    for line in before:
+        old = json.loads(line)
+        [same] = [row for row in rows if row["id"] == old["id"]]
+        assert (same["description"], float(same["confidence"])) == (old["description"], old["confidence"])
+    assert not partial.exists()
+
+    own = [list(COLOURS)[number % len(COLOURS)] for number in range(COUNT)]
+    said = [{word for word in row["description"].lower().strip(".").split() if word in COLOURS} for row in rows]
+    wrong = [bool(words - {colour}) for words, colour in zip(said, own, strict=True)]
+    assert any(wrong), "this model is too good to prove anything"
+    assert all(row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if bad)
+    right = [row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if not bad]
+    assert sum(right) / len(right) < 0.5
+
+
+def test_files_urls_and_folders_are_described_together(shop: Path, model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "folder" / name).write_bytes((shop / name).read_bytes())
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    with serve_images(shop) as base:
+        pictures: list[str | Path] = [shop / "0.png", tmp_path / "folder", f"{base}3.png", tmp_path / "bad.jpg"]
+        rows = run_json("describe", *pictures, "--model", model_dir, "--attention", tmp_path / "seen")
+    assert [Path(row["picture"]).name for row in rows] == ["0.png", "1.png", "2.png", "3.png", "bad.jpg"]
+    assert set(rows[0]) == {"picture", "description", "confidence", "needs_review", "reasons"}
+    assert [bool(row["description"]) for row in rows] == [True, True, True, True, False]
+    assert rows[-1]["reasons"][0].startswith("no picture: not_a_picture")
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"0.png", "1.png", "2.png", "3.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "nothing to describe: name pictures"),
+        (["--only-missing"], "belong to a catalogue"),
+        (["{shop}/0.png", "--catalog", "{shop}/new.csv"], "one of the two at a time"),
+        (["--catalog", "{shop}/none.csv"], "none.csv does not exist"),
+        (["--catalog", "{shop}/new.csv"], "relative url"),
+        (
+            ["--catalog", "{shop}/new.csv", "--image-base-url", "{shop}", "--out", "drafts.txt"],
+            "neither .csv nor .json",
+        ),
+        (["{shop}/0.png", "{shop}/1.png", "--attention", "a.png"], "draws one picture's attention"),
+        (["{shop}/0.png", "--set", "search.max_words=3"], "search.*: describe takes these from the model"),
+        (["{shop}/0.png", "--beam-size", "0"], "search.beam_size is 0"),
+        (["http://127.0.0.1:9/0.png", "--set", "fetch.attempts=1"], "cannot be described: no picture: connect"),
+        (["ftp://a.example/0.png"], "unsupported_scheme"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    capsys: pytest.CaptureFixture[str], shop: Path, model_dir: Path, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    given = [argument.format(shop=shop) for argument in arguments]
+    assert main(["describe", *given, "--model", str(model_dir), "--workdir", str(tmp_path)]) in {1, 2}
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert says in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_catalogue_whose_products_all_have_a_description_is_nothing_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "c.jsonl").write_text('{"id": 1, "image_url": "https://a.example/1.jpg", "description": "a hat"}\n')
+    assert main(["describe", "--catalog", str(tmp_path / "c.jsonl"), "--only-missing"]) == 0
+    assert "every product has a description" in capsys.readouterr().out

@@ -1,0 +1,255 @@
+"""Drafts for a catalogue and for pictures that a person names: every one a row, none lost, none written over."""
+
+import csv
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from model.describer import Describer
+from model.errors import RunError, UserError
+from model.search import SearchConfig
+from model.store import PictureStore
+from tasks.catalog.reader import CatalogConfig
+from tasks.demo.server import serve_images
+from tasks.drafts.asked import Asked, named_pictures, products
+from tasks.drafts.drafting import Drafted, Drafter
+from tasks.drafts.kept import Kept
+from tasks.drafts.table import read_rows, write_rows
+from tasks.pictures.settings import FetchConfig
+from tests.tasks.shapes import COLOURS, SHAPES, make_dataset, train_model
+
+COUNT = 48
+FETCH = FetchConfig(attempts=2, backoff_s=0.01, connect_timeout_s=2, read_timeout_s=2)
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset = make_dataset(tmp_path_factory.mktemp("model") / "dataset")
+    return train_model(dataset, dataset.parent / "run", epochs=10).model_dir
+
+
+@pytest.fixture(scope="module")
+def shop(model_dir: Path) -> Path:
+    """A folder of pictures, and a catalogue of the products that they show; three of four lack a description."""
+    folder = model_dir.parents[1] / "shop"
+    (folder / "images").mkdir(parents=True)
+    pixels = PictureStore(model_dir.parents[1] / "dataset" / "train.h5").read(slice(0, COUNT))
+    records = []
+    for number, picture in enumerate(pixels):
+        name = f"images/{number}.png"
+        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / name)
+        colour, shape = list(COLOURS)[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
+        text = "written by a person" if number % 4 == 3 else ""
+        records.append({"id": number, "image_url": name, "title": f"{colour} {shape}", "description": text})
+    (folder / "catalog.json").write_text(json.dumps(records))
+    return folder
+
+
+@pytest.fixture
+def drafter(model_dir: Path) -> Drafter:
+    describer = Describer.load(model_dir, device="cpu")
+    return Drafter(describer=describer, search=SearchConfig(beam_size=2, max_words=12), fetch=FETCH, named=[])
+
+
+def missing(catalog: Path, base: str) -> list[Asked]:
+    return products(catalog, CatalogConfig(), image_base_url=base, only_missing=True).asked
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_product_without_a_description_gets_a_draft_in_readable_form(
+    drafter: Drafter, shop: Path, tmp_path: Path
+) -> None:
+    with serve_images(shop) as base:
+        asked = missing(shop / "catalog.json", base)
+        rows = replace(drafter, named=[base]).write(asked, tmp_path / "drafts.csv")
+    written = table(tmp_path / "drafts.csv")
+    assert [row["id"] for row in written] == [str(number) for number in range(COUNT) if number % 4 != 3]
+    assert list(written[0]) == ["id", "picture", "description", "confidence", "needs_review", "reasons"]
+    for row, found in zip(written, rows, strict=True):
+        assert row["description"][0].isupper()
+        assert row["description"].endswith(".")
+        assert 0 < float(row["confidence"]) <= 1
+        assert row["needs_review"] == ("true" if row["reasons"] else "false")
+        assert row["picture"] == f"{base}images/{row['id']}.png"
+        assert found["description"] == row["description"]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "drafts.csv"], "what was kept for a kill is gone"
+
+
+def test_a_batch_gives_what_each_picture_gives_alone(drafter: Drafter, shop: Path) -> None:
+    asked = named_pictures([str(shop / "images")])
+    together = drafter.rows(asked)
+    assert [row["picture"] for row in together] == [one.picture for one in asked]
+    for row in together[:5]:
+        assert drafter.rows([one for one in asked if one.picture == row["picture"]]) == [row]
+
+
+def test_a_bad_picture_among_many_is_a_row_with_its_reason(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    good = shop / "images" / "0.png"
+    rows = drafter.rows(named_pictures([str(tmp_path / "bad.jpg"), str(good), str(tmp_path / "empty.jpg")]))
+    assert [bool(row["description"]) for row in rows] == [False, True, False]
+    assert rows[0]["reasons"][0].startswith("no picture: not_a_picture")
+    assert rows[0]["needs_review"]
+    assert rows[2]["reasons"] == ["no picture: empty"]
+    with pytest.raises(UserError, match=r"bad\.jpg cannot be described: no picture: not_a_picture"):
+        drafter.rows(named_pictures([str(tmp_path / "bad.jpg")]))
+    with pytest.raises(UserError, match=r"none of the 2 pictures can be had \(not_a_picture 1, empty 1\)"):
+        drafter.rows(named_pictures([str(tmp_path / "bad.jpg"), str(tmp_path / "empty.jpg")]))
+
+
+def test_the_host_of_a_url_that_a_person_names_is_trusted_and_that_of_a_catalogue_is_not(
+    drafter: Drafter, shop: Path, tmp_path: Path
+) -> None:
+    with serve_images(shop) as base, serve_images(shop) as other:
+        urls = [f"{base}images/0.png", f"{other}images/1.png"]
+        rows = replace(drafter, named=urls).rows(named_pictures(urls))
+        assert all(row["description"] for row in rows)
+        catalog = [{"id": number, "image_url": url} for number, url in enumerate([*urls, "images/2.png"])]
+        (tmp_path / "c.json").write_text(json.dumps(catalog))
+        asked = missing(tmp_path / "c.json", base)
+        found = replace(drafter, named=[base]).rows(asked)
+    assert [row["reasons"] == ["no picture: private_address"] for row in found] == [False, True, False]
+    with pytest.raises(RunError, match="cannot be described: no picture: connect"):
+        replace(drafter, named=urls).rows(named_pictures(urls[:1]))
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_after(drafter: Drafter, count: int) -> Drafter:
+    """A drafter that breaks off in the middle of writing, as if it were killed."""
+    seen: list[Drafted] = []
+
+    def stop(drafted: Drafted) -> None:
+        seen.append(drafted)
+        if len(seen) > count:
+            raise KilledError
+
+    return replace(drafter, on_drafted=stop)
+
+
+def test_what_was_drafted_before_a_kill_is_not_drafted_again(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    whole = drafter.write(asked, tmp_path / "undisturbed.csv")
+    out = tmp_path / "drafts.csv"
+    with pytest.raises(KilledError):
+        killed_after(drafter, 33).write(asked, out)
+    assert not out.exists(), "it appears whole"
+    partial = tmp_path / "drafts.csv.partial"
+    assert len(partial.read_text().splitlines()) == 33, "the header and the first batch"
+    with partial.open("a") as file:
+        file.write('{"id": "47", "descr')  # cut short
+
+    again: list[str] = []
+    resumed = replace(drafter, on_drafted=lambda drafted: again.append(drafted.asked.id)).write(asked, out)
+    assert len(again) == len(asked) - 32
+    assert resumed == whole
+    assert out.read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
+    assert not partial.exists()
+
+
+def test_what_another_model_or_search_began_is_drafted_anew(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    with pytest.raises(KilledError):
+        killed_after(drafter, 33).write(asked, tmp_path / "drafts.csv")
+    again: list[str] = []
+    greedy = replace(
+        drafter, search=SearchConfig(beam_size=1), on_drafted=lambda drafted: again.append(drafted.asked.id)
+    )
+    greedy.write(asked, tmp_path / "drafts.csv")
+    assert len(again) == len(asked)
+
+
+def test_what_a_person_changed_stays_and_only_new_products_are_drafted(
+    drafter: Drafter, shop: Path, tmp_path: Path
+) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    out = tmp_path / "drafts.csv"
+    drafter.write(asked[:4], out)
+    rows = table(out)
+    rows[1]["description"] = 'My own words, with "quotes".'
+    rows[2]["description"] = ""  # to be written once more
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "approved"])
+        writer.writeheader()
+        writer.writerows([row | {"approved": "yes"} for row in rows])
+    again: list[str] = []
+    replace(drafter, on_drafted=lambda drafted: again.append(drafted.asked.id)).write(asked[:6], out)
+    assert sorted(again) == sorted(one.id for one in (asked[2], asked[4], asked[5]))
+    found = table(out)
+    assert [row["id"] for row in found] == [one.id for one in asked[:6]]
+    assert found[0] == rows[0] | {"approved": "yes"}
+    assert found[1]["description"] == 'My own words, with "quotes".'
+    assert found[2]["description"]
+    before = out.read_bytes()
+    drafter.write(asked[:6], out)
+    assert out.read_bytes() == before, "a second time changes nothing"
+
+
+def test_a_file_that_holds_no_drafts_is_left_alone(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    for name, content in (("a.csv", "a,b\n1,2\n"), ("b.json", "{}"), ("c.json", "no json"), ("d.csv", 'id,x\n"')):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(UserError, match="name another --out"):
+            drafter.write(asked, tmp_path / name)
+        assert (tmp_path / name).read_text() == content
+
+
+def test_two_processes_cannot_write_the_same_file(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    with Kept(tmp_path / "drafts.csv", {}), pytest.raises(UserError, match="is being written by another process"):
+        drafter.write(asked, tmp_path / "drafts.csv")
+
+
+def test_products_whose_picture_cannot_be_had_have_a_row_too(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [
+        {"id": 1, "image_url": "images/0.png"},
+        {"id": 2, "image_url": "images/none.png"},
+        {"id": 3, "image_url": "ftp://a.example/b.png"},
+        {"id": 4},
+        {"image_url": "images/1.png"},
+        {"id": 6, "image_url": "images/1.png", "description": "has one"},
+        {"id": '=HYPERLINK("x")', "image_url": "images/1.png"},
+    ]
+    (tmp_path / "c.json").write_text(json.dumps(records))
+    found = products(tmp_path / "c.json", CatalogConfig(), image_base_url=str(shop), only_missing=True)
+    assert found.left_out == {"no id": 1, "formula": 1}
+    drafter.write(found.asked, tmp_path / "d.json")
+    rows = {row["id"]: row for row in read_rows(tmp_path / "d.json")}
+    assert {key: row["reasons"][0].partition(" (")[0] for key, row in rows.items() if not row["description"]} == {
+        "2": "no picture: no_such_file",
+        "3": "no picture: malformed url",
+        "4": "no picture: no picture url",
+    }
+    assert rows["1"]["description"]
+    everything = products(tmp_path / "c.json", CatalogConfig(), image_base_url=str(shop), only_missing=False)
+    assert "6" in {one.id for one in everything.asked}
+
+
+@pytest.mark.parametrize("name", ["drafts.csv", "drafts.json"])
+def test_rows_come_back_as_they_were_written(name: str, tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "picture": "a, b.png", "description": "A “dress”.", "confidence": 0.5, "needs_review": True,
+         "reasons": ["says red, the product is navy", "confidence 0.10 is below 0.20"]},
+        {"id": "2", "picture": "", "description": "", "confidence": 0.0, "needs_review": False, "reasons": []},
+    ]  # fmt: skip
+    write_rows(tmp_path / name, rows)
+    assert read_rows(tmp_path / name) == rows
+
+
+def test_no_thread_is_left_when_drafting_breaks_off(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(KilledError):
+        killed_after(drafter, 1).write(missing(shop / "catalog.json", str(shop)), tmp_path / "drafts.csv")
+    assert threading.active_count() == before
