@@ -65,6 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--workdir", type=Path, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)")
+    common.set_defaults(again="ec-descr-gen resume --workdir {workdir}")
     common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument(
@@ -81,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     def add(name: str, help_text: str, command: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=help_text, description=help_text, parents=[common, *parents])
-        found.set_defaults(command=_late(command), again="ec-descr-gen resume --workdir {workdir}")
+        found.set_defaults(command=_late(command))
         return found
 
     demo = add(

@@ -97,10 +97,14 @@ class Drafter:
             UserError: no picture can be had, for good.
             RunError: none can be had now.
         """
-        found = {one.asked.key: one for batch in self.batches(asked) for one in batch}
-        done = [found[one.key] for one in asked]
-        _check_any(done)
-        return [one.row() for one in done]
+        rows: dict[str, Row] = {}
+        failed: dict[str, Drafted] = {}
+        for batch in self.batches(asked):
+            rows |= {one.asked.key: one.row() for one in batch}
+            failed |= {one.asked.key: one for one in batch if one.failed}
+        if failed and len(failed) == len(asked):
+            raise _nothing_had([failed[one.key] for one in asked])
+        return [rows[one.key] for one in asked]
 
     def write(self, asked: Sequence[Asked], out: Path) -> list[Row]:
         """Write the rows to a file of drafts, which appears whole; killed and called again, it goes on.
@@ -126,8 +130,8 @@ class Drafter:
             for batch in self.batches(missing):
                 kept.add([one.row() for one in batch if one.description])
                 failed |= {one.asked.key: one for one in batch if one.failed}
-            if not there and not kept.rows:
-                _check_any([failed[one.key] for one in missing])
+            if failed and not there and not kept.rows:
+                raise _nothing_had([failed[one.key] for one in missing])
             new = kept.rows | {key: one.row() for key, one in failed.items()}
             rows = before | {key: row for key, row in new.items() if key not in there}
             first = [row for key, row in rows.items() if key in before]
@@ -136,17 +140,15 @@ class Drafter:
         return [rows[one.key] for one in asked]
 
 
-def _check_any(found: Sequence[Drafted]) -> None:
-    """Refuse to give nothing but failures."""
-    failures = [one.failed for one in found if one.failed]
-    if not found or len(failures) < len(found):
-        return
-    kind = RunError if any(failed.passing for failed in failures) else UserError
-    if len(found) == 1:
-        raise kind(f"{found[0].asked.picture} cannot be described: {found[0].reasons[0]}")
-    counts = Counter(failed.reason for failed in failures)
+def _nothing_had(failures: Sequence[Drafted]) -> RunError | UserError:
+    """What to say where every picture failed."""
+    kind = RunError if any(one.failed and one.failed.passing for one in failures) else UserError
+    first = failures[0]
+    if len(failures) == 1:
+        return kind(f"{first.asked.picture or first.asked.id} cannot be described: {first.reasons[0]}")
+    counts = Counter(one.failed.reason for one in failures if one.failed)
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common(3))
-    raise kind(f"none of the {len(found):,} pictures can be had ({reasons}), such as {found[0].asked.key}")
+    return kind(f"none of the {len(failures):,} pictures can be had ({reasons}), such as {first.asked.key}")
 
 
 def _failure(asked: Asked, failed: Failed) -> Drafted:
