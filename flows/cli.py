@@ -122,16 +122,26 @@ def make_parser() -> argparse.ArgumentParser:
         "describing.describe",
         assignments_parser(),
     )
+    describe_options(describe)
+    make = add("make-catalog", "draw a demo catalogue", "demo.make")
+    make.add_argument("--items", type=int, required=True, metavar="N")
+    make.add_argument("--out", type=Path, required=True, metavar="D")
+    make.add_argument("--seed", type=int, default=0, metavar="S")
+    serve = add("serve-images", "serve a folder's pictures on loopback until Ctrl-C", "demo.serve")
+    serve.add_argument("folder", type=Path, metavar="DIR")
+    serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
+    add_upkeep(add)
+    _add_config(commands, common, settings)
+    return parser
+
+
+def describe_options(describe: argparse.ArgumentParser) -> None:
+    """What `describe` can be given."""
     describe.set_defaults(again="the same command; with --out what is drafted is kept")
     describe.add_argument("pictures", nargs="*", metavar="PICTURE_OR_URL_OR_FOLDER")
     describe.add_argument("--catalog", metavar="FILE", help="describe a catalogue's products")
     describe.add_argument("--only-missing", action="store_true", help="only the products without a description")
-    describe.add_argument(
-        "--image-base-url",
-        default="",
-        metavar="URL-or-FOLDER",
-        help="what the catalogue's relative urls resolve against",
-    )
+    describe.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
     describe.add_argument(
         "--out", type=Path, metavar="FILE", help="write to a .csv or .json file; goes on after a kill"
     )
@@ -143,16 +153,6 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="OUT",
         help="draw where the model looked: a .png or .svg, or a folder for several",
     )
-    make = add("make-catalog", "draw a demo catalogue", "demo.make")
-    make.add_argument("--items", type=int, required=True, metavar="N")
-    make.add_argument("--out", type=Path, required=True, metavar="D")
-    make.add_argument("--seed", type=int, default=0, metavar="S")
-    serve = add("serve-images", "serve a folder's pictures on loopback until Ctrl-C", "demo.serve")
-    serve.add_argument("folder", type=Path, metavar="DIR")
-    serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
-    add_upkeep(add)
-    _add_config(commands, common, settings)
-    return parser
 
 
 def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:

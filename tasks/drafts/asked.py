@@ -9,6 +9,7 @@ from model.errors import UserError
 from tasks.catalog.reader import CatalogConfig, read_catalog
 from tasks.catalog.records import HAS_DESCRIPTION
 from tasks.catalog.table_formats import FORMULA
+from tasks.catalog.urls import without_secrets
 from tasks.pictures.address import Address, FileAddress, resolve
 from tasks.pictures.outcome import Failed
 
@@ -20,7 +21,7 @@ class Asked:
     """One picture to describe.
 
     Attributes:
-        picture: how it is shown: as the person named it; of a catalogue, without user, password and query.
+        picture: how it is shown: the file, or the url without user, password and query.
         address: where it is, or why it can be nowhere.
         id: the product's; empty for a picture that a person named.
         title, attributes: the product's own.
@@ -42,14 +43,21 @@ def named_pictures(given: Sequence[str]) -> list[Asked]:
     """Files, URLs and the pictures in folders, each once.
 
     Raises:
-        UserError: a file is not there, or a folder holds no picture.
+        UserError: a file is not there, a folder holds no picture, or two urls could not be told apart.
     """
+    names = dict.fromkeys(one for name in given for one in _expand(name))
     found = [
-        Asked(picture=one, address=resolve(one, None) if "://" in one else FileAddress(Path(one)))
-        for name in given
-        for one in _expand(name)
+        Asked(picture=without_secrets(one), address=resolve(one, None))
+        if "://" in one
+        else Asked(picture=one, address=FileAddress(Path(one)))
+        for one in names
     ]
-    return list({one.picture: one for one in found}.values())
+    several = [picture for picture, count in Counter(one.picture for one in found).items() if count > 1]
+    if several:
+        raise UserError(
+            f"two urls differ in their query alone, which is not shown: {several[0]}; describe one at a time"
+        )
+    return found
 
 
 def _expand(given: str) -> list[str]:

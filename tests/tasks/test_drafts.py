@@ -123,6 +123,14 @@ def test_the_host_of_a_url_that_a_person_names_is_trusted_and_that_of_a_catalogu
         replace(drafter, named=urls).rows(named_pictures(urls[:1]))
 
 
+def test_no_secret_of_a_url_is_shown() -> None:
+    url = "https://user:secret@a.example/1.jpg?token=secret"
+    [one] = named_pictures([url, url])
+    assert one.picture == "https://a.example/1.jpg"
+    with pytest.raises(UserError, match=r"differ in their query alone, which is not shown: https://a\.example/1\.jpg;"):
+        named_pictures([url, "https://a.example/1.jpg?token=other"])
+
+
 class KilledError(Exception):
     pass
 
