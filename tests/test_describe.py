@@ -28,9 +28,13 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def titled_colour(number: int) -> str:
+    return list(COLOURS)[(number + (number % 10 == 0)) % len(COLOURS)]
+
+
 @pytest.fixture(scope="module")
 def shop(model_dir: Path) -> Path:
-    """200 products without a description, whose titles name colour and shape."""
+    """200 products without a description, whose titles name colour and shape; each tenth title names another colour."""
     folder = model_dir.parents[1] / "shop"
     folder.mkdir()
     pixels = PictureStore(model_dir.parents[1] / "dataset" / "test.h5").read(slice(0, COUNT))
@@ -39,7 +43,7 @@ def shop(model_dir: Path) -> Path:
         table.writerow(["id", "image_url", "title", "description"])
         for number, picture in enumerate(pixels):
             Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number}.png")
-            title = f"{list(COLOURS)[number % len(COLOURS)]} {SHAPES[number % len(SHAPES)]}"
+            title = f"{titled_colour(number)} {SHAPES[number % len(SHAPES)]}"
             table.writerow([f"p{number:03}", f"{number}.png", title, ""])
     return folder
 
@@ -77,10 +81,9 @@ def test_killed_in_the_middle_drafting_loses_nothing_and_every_wrong_colour_need
         assert (same["description"], float(same["confidence"])) == (old["description"], old["confidence"])
     assert not partial.exists()
 
-    own = [list(COLOURS)[number % len(COLOURS)] for number in range(COUNT)]
     said = [{word for word in row["description"].lower().strip(".").split() if word in COLOURS} for row in rows]
-    wrong = [bool(words - {colour}) for words, colour in zip(said, own, strict=True)]
-    assert any(wrong), "this model is too good to prove anything"
+    wrong = [bool(words) and titled_colour(number) not in words for number, words in enumerate(said)]
+    assert sum(wrong) >= 15, "it says what it sees, not what the title says"
     assert all(row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if bad)
     right = [row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if not bad]
     assert sum(right) / len(right) < 0.5
