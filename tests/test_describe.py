@@ -22,7 +22,7 @@ COUNT = 200
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = make_dataset(tmp_path_factory.mktemp("model") / "dataset", held_out=COUNT)
-    found = train_model(dataset, dataset.parent / "run", epochs=8).model_dir
+    found = train_model(dataset, dataset.parent / "run", epochs=24).model_dir
     few = read_products(dataset, data="shapes", split="validation")
     calibrate(found, few, search=SearchConfig(beam_size=2, max_words=12))
     return found

@@ -108,7 +108,7 @@ def test_the_bounds_stand_in_the_model_directory_which_stays_whole(tmp_path: Pat
 
     pictures = PictureStore(dataset / "train.h5").read(slice(72, 88))
     found = Describer.load(model_dir, device="cpu").describe(pictures, search, rivals=COLOURS)
-    assert sum(one.confidence < bounds.least_confidence for one in found) == 2
+    assert sum(one.confidence < bounds.least_confidence for one in found) <= 2, "no more than a tenth"
     for one in found:
         assert set(one.certainty) == {word for word in one.words if word in {"red", "blue", "green", "black", "white"}}
         assert all(0 < share <= 1 for share in one.certainty.values())
