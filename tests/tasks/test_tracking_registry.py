@@ -225,8 +225,8 @@ def up_facts(address: str) -> dict[str, Any]:
 
 
 def artifacts_of(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
-    """The text files of a run, by name."""
-    found = client.list_artifacts(run_id)
+    """The text files of a run that stand in no folder, by name."""
+    found = [one for one in client.list_artifacts(run_id) if not one.is_dir]
     return {one.path: Path(client.download_artifacts(run_id, one.path)).read_text() for one in found}
 
 
