@@ -43,4 +43,4 @@ format: $(STAMP) ## format the code and mend what the linter can
 
 lock: $(STAMP) ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	  --extra dev --extra dask pyproject.toml --output-file requirements.lock
+	  --extra dev --extra dask --extra postgres --extra s3 pyproject.toml --output-file requirements.lock

@@ -28,11 +28,12 @@ import orjson
 
 RECORDS, DISTINCT = 126_753, 115_594
 ROUNDS = 3
+PICTURES = "https://pictures.example/id/sr3/"  # what the urls begin with
 COLORS = ("black", "ivory", "navy", "rose gold", "olive", "heather grey")
 WORDS_MEAN, WORDS_LEAST, VOCABULARY = 21, 6, 12_000
 
 
-def make_catalog(path: Path, records: int, distinct: int, seed: int = 0) -> None:
+def make_catalog(path: Path, records: int, distinct: int, *, seed: int = 0, base: str = PICTURES) -> None:
     """Write a catalogue in FACAD's shape and size: 21 words a description, 7 pictures in 3 colours, 15 attributes.
 
     Record i repeats the description of a record among the first `distinct` if i is above; urls are all different.
@@ -52,11 +53,11 @@ def make_catalog(path: Path, records: int, distinct: int, seed: int = 0) -> None
             rows = order[start : start + 10_000]
             content = np.where(rows < distinct, rows, rows * 7 % distinct)
             file.write(b",\n" if start else b"\n")
-            file.write(b",\n".join(_records(rows, content, words, shares, seed)))
+            file.write(b",\n".join(_records(rows, content, words, shares, seed, base)))
         file.write(b"\n]\n")
 
 
-def _records(rows: Any, content: Any, words: Any, shares: Any, seed: int) -> Iterator[bytes]:
+def _records(rows: Any, content: Any, words: Any, shares: Any, seed: int, base: str) -> Iterator[bytes]:
     for row, text in zip(rows.tolist(), content.tolist(), strict=True):
         generator = np.random.default_rng((seed, text))
         length = WORDS_LEAST + generator.poisson(WORDS_MEAN - WORDS_LEAST)
@@ -69,7 +70,7 @@ def _records(rows: Any, content: Any, words: Any, shares: Any, seed: int) -> Ite
             entry = {"color": color}
             for number in range(1 + (row + len(color)) % 4):
                 entry[str(number)] = (
-                    f"https://pictures.example/id/sr3/{row:08x}-{len(images)}-{number}-42a9-b8c5-5f3e4d2c1b0a.jpeg"
+                    f"{base}{row:08x}-{len(images)}-{number}-42a9-b8c5-5f3e4d2c1b0a.jpeg"
                     "?crop=pad&pad_color=FFF&format=jpeg&w=60&h=90"
                 )
             images.append(entry)

@@ -23,13 +23,12 @@ def with_prefect(folder: Path) -> str:
     """Fetch and pack as the pipeline does; returns the dataset's digest."""
     from prefect import flow
 
-    from flows.prepare import chunk_runner
     from tasks.catalog.duplicates import DeduplicateConfig
     from tasks.fetch import fetch
     from tasks.pack import pack
     from tasks.read import Dataset
 
-    @flow(name="download", task_runner=chunk_runner(), persist_result=False)
+    @flow(name="download", persist_result=False)
     def download() -> str:
         dataset = Dataset(id="benchmark", folder=folder, facts={"fingerprint": "", "given_splits": False})
         rules = DeduplicateConfig(pixels=False)
@@ -41,10 +40,10 @@ def with_prefect(folder: Path) -> str:
 
 def engine_alone(folder: Path) -> str:
     """The same without Prefect."""
-    from flows.prepare import CHUNKS_AT_ONCE
     from tasks.manifest import write_manifest
     from tasks.pictures.chunk_files import remove_chunks
     from tasks.pictures.reuse import OUTCOMES_FILE
+    from tasks.runner import CHUNKS_AT_ONCE
 
     packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
     write_manifest(folder, "pack", files=[folder / "train.h5", folder / "test.h5", folder / OUTCOMES_FILE], facts={})

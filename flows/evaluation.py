@@ -9,7 +9,7 @@ import pandas as pd
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.prepare import chunk_runner, data_stages
+from flows.prepare import data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.directory import read_config
@@ -27,7 +27,7 @@ from tasks.tracking.registry import Registry
 logger = logging.getLogger(__name__)
 
 
-@flow(name="evaluate a model", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
+@flow(name="evaluate a model", flow_run_name=catalogue_name, persist_result=False, **TOLD)
 def evaluation(
     model: str,
     catalog: str,

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.prepare import chunk_runner, data_stages
+from flows.prepare import data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.errors import RunError
@@ -26,7 +26,7 @@ from tasks.warm_start import fetch_warm_start
 logger = logging.getLogger(__name__)
 
 
-@flow(name="full pipeline", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
+@flow(name="full pipeline", flow_run_name=catalogue_name, persist_result=False, **TOLD)
 def pipeline(
     catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
 ) -> dict[str, Any]:

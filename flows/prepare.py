@@ -1,12 +1,10 @@
 """The data stages: from a catalogue to two picture files and a vocabulary."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow
-from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.reasons import TOLD, catalogue_name, name_with_products
 from flows.settings import Settings
@@ -19,15 +17,8 @@ from tasks.runs import OpenRun, Request, recorded
 from tasks.sample import sample
 from tasks.vocabulary import build_vocabulary
 
-CHUNKS_AT_ONCE = 2  # one is decoding while the other waits for its last pictures
 
-
-def chunk_runner() -> TaskRunner[PrefectFuture[Any]]:
-    """Where the chunks of the download run."""
-    return cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE))
-
-
-@flow(name="prepare data", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
+@flow(name="prepare data", flow_run_name=catalogue_name, persist_result=False, **TOLD)
 def prepare(
     catalog: str, image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
 ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.pipeline import all_stages
-from flows.prepare import chunk_runner, find_dataset
+from flows.prepare import find_dataset
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.directory import read_config
@@ -22,7 +22,7 @@ from tasks.tracking.registry import Registry
 WITHOUT_EFFECT = ("catalog", "fetch")
 
 
-@flow(name="retrain", flow_run_name=catalogue_name, task_runner=chunk_runner(), persist_result=False, **TOLD)
+@flow(name="retrain", flow_run_name=catalogue_name, persist_result=False, **TOLD)
 def retraining(
     catalog: str = "", image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
 ) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     """The device for `wanted` (auto, cpu, cuda).
 
     Raises:
-        UserError: CUDA is asked for and absent.
+        UserError: CUDA is asked for and absent, or there are more processes than devices.
     """
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
@@ -33,6 +33,8 @@ def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     if wanted == "cpu" or not available:
         _say(f"running on the CPU: {'asked for' if wanted == 'cpu' else 'PyTorch sees no CUDA device'}")
         return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise UserError(f"train.processes is above the {torch.cuda.device_count()} CUDA devices of this machine")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("high")  # the decoder's products in TF32

@@ -3,10 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as torch_distributed
 from torch import Tensor
+
+# The others wait while the first computes a frozen encoder's features; one that dies is seen at once, not by this.
+LONGEST_WAIT = timedelta(days=2)
+MEETING = "EC_DESCR_GEN_MEETING"  # names where the processes of one machine meet: file://PATH
 
 
 def rank() -> int:
@@ -24,13 +29,24 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def started() -> bool:
+    """Whether `torchrun` started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
     """Join the processes that `torchrun` started, for as long as the block runs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or torch_distributed.is_initialized():
         yield
         return
-    torch_distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    torch_distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        timeout=LONGEST_WAIT,
+        init_method=os.environ.get(MEETING, "env://"),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+    )
     try:
         yield
     finally:

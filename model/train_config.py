@@ -44,13 +44,14 @@ class TrainConfig:
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("auto", "The encoder learns in fp32, bf16 or fp16; auto: the fastest that the device has")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
+    processes: int = setting(1, "Processes that train together, each on its share of a batch; on GPUs at most one each")
     checkpoint_minutes: float = setting(15.0, "A checkpoint also inside an epoch, this often", unit="minutes")
 
     def __post_init__(self) -> None:
         at_least = {
             "epochs": 1, "seed": 0, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
             "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0, "rotation_degrees": 0,
-            "workers": 0, "checkpoint_minutes": 0, "regularisation": 0, "word_loss": 0,
+            "workers": 0, "processes": 1, "checkpoint_minutes": 0, "regularisation": 0, "word_loss": 0,
         }  # fmt: skip
         for name, bound in at_least.items():
             check(getattr(self, name) >= bound, f"train.{name}", getattr(self, name), f"at least {bound}")
@@ -68,7 +69,7 @@ class TrainConfig:
 
 # These may change between an interruption and its resumption without another outcome being asked for.
 # (warm_start: a folder may move, and a checkpoint needs it no more.)
-FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "checkpoint_minutes")
+FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "processes", "checkpoint_minutes")
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:

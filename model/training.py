@@ -21,6 +21,7 @@ from model.errors import UserError
 from model.loop import Loop
 from model.report import EpochReport, Sample, TrainResult
 from model.search import SearchConfig
+from model.together import train_together
 from model.train_config import TrainConfig, fixed_settings
 from model.vocabulary import Vocabulary
 from model.warm_start import start_from
@@ -50,7 +51,8 @@ def train(
 ) -> TrainResult:
     """Train a captioner; called again with the same run folder it goes on where it stopped.
 
-    Under `torchrun` every process calls it alike; the first one writes and reports.
+    With `train.processes` above 1 it starts `torchrun` and tells what comes back. Under `torchrun` every process calls
+    it alike; the first one writes and reports.
 
     Args:
         pictures: ``train.h5``, with the training and the validation rows.
@@ -68,8 +70,14 @@ def train(
 
     Raises:
         UserError: the data or the settings do not fit each other.
-        RunError: the loss is no number any more.
+        RunError: the loss is no number any more; a process ended without saying why.
     """
+    if config.processes > 1 and not distributed.started():
+        return train_together(
+            processes=config.processes, run=run, pictures=pictures, captions=captions, vocabulary=vocabulary,
+            encoder=encoder, decoder=decoder, search=search, config=config, features=features, facts=facts,
+            on_epoch=on_epoch or (lambda _: None), on_progress=on_progress,
+        )  # fmt: skip
     device = choose_device(config.device, local_rank=distributed.local_rank())
     store = open_store(pictures)
     words = Vocabulary.load(vocabulary)

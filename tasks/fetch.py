@@ -4,9 +4,7 @@ import logging
 from pathlib import Path
 
 from prefect import task
-from prefect.context import FlowRunContext
-from prefect.futures import wait
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.futures import as_completed
 
 from model.picture import ImageConfig
 from tasks.catalog.duplicates import DeduplicateConfig
@@ -20,6 +18,7 @@ from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 from tasks.progress import progress
 from tasks.read import Dataset
+from tasks.runner import chunk_runner
 from tasks.shown import show_page, shown_progress
 from tasks.step import RETRIED
 
@@ -82,28 +81,26 @@ def fetch_chunks(
 ) -> None:
     """Fetch some chunks, side by side. Raises RunError when one fails; the others are brought to their end first."""
     total = sum(len(chunk) for chunk in chunks)
-    with progress(engine.PROGRESS_STEP, total, unit="pictures") as bar, shown_progress(bar, key="fetching-pictures"):
-        futures = [
-            fetch_chunk.with_options(task_run_name=chunk_name(chunk, number, len(chunks))).submit(
-                dataset, chunk, image_base_url=image_base_url, image=image, config=config
-            )
-            for number, chunk in enumerate(chunks, 1)
-        ]
+    common = {"dataset": dataset, "image_base_url": image_base_url, "image": image, "config": config}
+    with (
+        progress(engine.PROGRESS_STEP, total, unit="pictures") as bar,
+        shown_progress(bar, key="fetching-pictures"),
+        chunk_runner(config.runner) as runner,
+    ):
+        futures = {}
+        for number, chunk in enumerate(chunks, 1):
+            named = fetch_chunk.with_options(task_run_name=chunk_name(chunk, number, len(chunks)))
+            futures[runner.submit(named, {**common, "chunk": chunk})] = chunk
         try:
-            wait(futures)
-        except BaseException:  # Ctrl-C, a worker told to stop
+            for future in as_completed(list(futures)):
+                future.wait()  # brings the outcome here, while the runner is there to be asked
+                if config.runner != "threads":  # another process's progress is not seen here
+                    bar.advance(len(futures[future]))
+        except BaseException:  # Ctrl-C, a worker told to stop: leaving the runner begins no chunk any more
             logger.info("stopping: what is being fetched now is brought to its end, the rest is left for resume")
-            _leave_the_rest()
             raise
     for future in futures:
         future.result()
-
-
-def _leave_the_rest() -> None:
-    """Begin no chunk any more; return when those in flight have ended."""
-    context = FlowRunContext.get()
-    if context is not None and isinstance(context.task_runner, ThreadPoolTaskRunner):
-        context.task_runner.cancel_all()
 
 
 def forget_pictures(folder: Path, run_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,12 @@ SMALL = [
 ]  # fmt: skip
 
 
+def shell_lines(text: str) -> list[str]:
+    """The lines of a document's shell blocks."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
 def command(*arguments: str | Path) -> list[str]:
     """The command line's arguments, for this interpreter."""
     return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
@@ -35,8 +42,8 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def started_server(home: Path) -> Iterator[str]:
-    """A Prefect server that every command of the block uses."""
+def started_server(home: Path, **variables: str) -> Iterator[str]:
+    """A Prefect server that every command of the block uses; `variables` go into its environment."""
     port = free_port()
     address = f"http://{LOOPBACK}:{port}/api"
     with (
@@ -46,17 +53,19 @@ def started_server(home: Path) -> Iterator[str]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env={**environment(), **prefect_environment(home)},
+            env={**environment(), **prefect_environment(home), **variables},
         ) as process,
     ):
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while not answers(address):
             assert process.poll() is None, (home / "server.log").read_text()
             assert time.monotonic() < end, "the server does not answer"
             time.sleep(0.2)
+        before = dict(_server)
         _server["PREFECT_API_URL"] = address
         yield address
-        del _server["PREFECT_API_URL"]
+        _server.clear()
+        _server.update(before)
         assert process.stdin is not None
         process.stdin.close()
 

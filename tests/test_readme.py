@@ -17,7 +17,7 @@ import pytest
 from flows.server import LOOPBACK, free_port
 from model.files import read_json
 from tasks.demo.server import serve_images
-from tests.command import SMALL, environment, run, started_server
+from tests.command import SMALL, environment, run, shell_lines, started_server
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,8 +36,7 @@ SMALLER = {
 
 def commands() -> list[str]:
     """The lines of the README's shell blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    return shell_lines(README)
 
 
 def test_the_commands_of_the_readme_exist() -> None:

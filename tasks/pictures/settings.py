@@ -1,6 +1,7 @@
 """How pictures are fetched. Nothing here changes the bytes of a dataset."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from model.configuration import check, check_choice, setting
@@ -30,6 +31,7 @@ class FetchConfig:
     allow_private_hosts: bool = setting(False, "also ask loopback, private and link-local addresses")
     refresh: bool = setting(False, "ask once more for pictures that are there already")
     contact: str = setting("", "an address or URL for the User-Agent, so that a host can reach you")
+    runner: str = setting("threads", "where chunks run: threads, dask (a process a core) or dask://HOST:PORT")
     compression: str = setting("none", "of the picture files, lossless: none, lzf (fast) or gzip (smaller)")
 
     def __post_init__(self) -> None:
@@ -41,6 +43,8 @@ class FetchConfig:
             check(getattr(self, name) > 0, f"fetch.{name}", getattr(self, name), "above 0")
         check(0 <= self.max_failure_rate <= 1, "fetch.max_failure_rate", self.max_failure_rate, "in [0, 1]")
         check(self.contact.isprintable(), "fetch.contact", self.contact, "one printable line")
+        known = re.fullmatch(r"threads|dask|dask://[^/\s]+:\d+", self.runner) is not None
+        check(known, "fetch.runner", self.runner, "threads, dask or dask://HOST:PORT")
         check_choice("fetch.compression", self.compression, COMPRESSIONS)
 
     @property

@@ -285,20 +285,6 @@ def test_two_stages_freeze_first_and_fine_tune_then(data: Path, weights: Path, t
     assert not any("running" in name and not torch.equal(after[f"encoder.{name}"], v) for name, v in before.items())
 
 
-DISTRIBUTED = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from model.encoder import EncoderConfig
-from tests.model.parts import DECODER, run_training
-encoder = EncoderConfig(name="resnet18", weights=sys.argv[3], grid=0)
-run_training(
-    Path(sys.argv[1]), Path(sys.argv[2]), encoder=encoder,
-    decoder=replace(DECODER, dropout=0.0), freeze_encoder_epochs=1, word_loss=0.1,
-)
-"""
-
-
 def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_path: Path) -> None:
     """One epoch frozen, one fine-tuning; the last batch holds one caption, so that one process idles in it."""
     data = write_data(tmp_path / "data", train=13, validation=5)
@@ -309,14 +295,14 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
         "word_loss": 0.1,
     }
     alone = run_training(data, tmp_path / "alone", **settings)
-    script = tmp_path / "two.py"
-    script.write_text(DISTRIBUTED)
-    subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         script, data, tmp_path / "two", weights],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, check=True, capture_output=True,
+    reports: list[EpochReport] = []
+    steps: list[str] = []
+    two = run_training(
+        data, tmp_path / "two", **settings, processes=2,
+        on_epoch=reports.append, on_progress=lambda step, *_: steps.append(step),
     )  # fmt: skip
-    two = run_training(data, tmp_path / "two", **settings)  # finished: only reads what the two have written
+    assert reports == two.history, "what the processes report arrives"
+    assert {"epoch 1", "validation 1", "epoch 2"} <= set(steps)
     assert len(two.history) == 2
     for one, other in zip(alone.history, two.history, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=1e-4)
@@ -325,6 +311,11 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
     expected, got = state(alone.model_dir), state(two.model_dir)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=0, atol=1e-3, msg=name)
+
+
+def test_the_mistake_that_every_process_finds_is_told_once_and_they_end(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train\.batch_size is 21, but the training split has 20 captions"):
+        run_training(data, tmp_path / "run", batch_size=21, processes=2)
 
 
 def test_the_report_of_an_epoch_tells_all(data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,17 +37,23 @@ def server(workdir: Path, *, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def running(
-    command: Sequence[str], address: str, path: str, log: Path, *, timeout_s: float = 180, **environment: str
+    command: Sequence[str],
+    address: str,
+    path: str,
+    log: Path,
+    *,
+    timeout_s: float = 180,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """A process that answers at an address; ended with all its children."""
-    variables = {
+    environment = {
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        **environment,
+        **(variables or {}),
     }
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=variables, start_new_session=True)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:
         until = time.monotonic() + timeout_s
         while not _answers(address + path):

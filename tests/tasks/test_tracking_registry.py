@@ -254,7 +254,7 @@ def test_a_served_champion_answers_pictures_with_descriptions_and_rubbish_with_a
         "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
     ]  # fmt: skip
     address, log = f"http://127.0.0.1:{port}", made.workdir / "serve.log"
-    with running(command, address, "/ping", log, MLFLOW_TRACKING_URI=made.run.tracking_uri):
+    with running(command, address, "/ping", log, variables={"MLFLOW_TRACKING_URI": made.run.tracking_uri}):
         body = {"inputs": made.pictures, "params": {"beam_size": 2, "max_words": 12}}
         status, answer = post(address, json.dumps(body).encode())
         assert (status, answer) == (200, {"predictions": made.descriptions})
