@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
 
-    settings = settings_parser("default")
+    settings, champions = settings_parser("default"), settings_parser(None)
     parser = argparse.ArgumentParser(
         prog="ec-descr-gen", description="A shop's catalogue in, a model that writes product descriptions out."
     )
@@ -95,7 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     again = add(
         "retrain", "on a new catalogue: the full pipeline, then promote the model if it beats the champion",
-        "commands.retrain", settings, source,
+        "commands.retrain", champions, source,
     )  # fmt: skip
     for command in (full, data, again):
         command.add_argument(
@@ -105,7 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
             dest="assignments",
             help="fetch all pictures again, also those that are there already",
         )
-    publish = add("publish", "hand a new catalogue to the running system", "publishing.publish", settings)
+    publish = add("publish", "hand a new catalogue to the running system", "publishing.publish", champions)
     publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
     publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
     add("rollback", "give the champion alias back to the version before", "commands.rollback")
@@ -176,11 +176,11 @@ def _add_config(commands: Any, *parents: argparse.ArgumentParser) -> None:
     explain.set_defaults(command=_late("commands.config_explain"))
 
 
-def settings_parser(preset: str) -> argparse.ArgumentParser:
-    """The options that fill the configuration."""
+def settings_parser(preset: str | None) -> argparse.ArgumentParser:
+    """The options that fill the configuration; without a preset they change the settings of the champion."""
     parser = assignments_parser()
     names = "a named set of settings: default, paper, demo, flickr8k"
-    parser.add_argument("--preset", default=preset, metavar="NAME", help=f"{names} ({preset})")
+    parser.add_argument("--preset", default=preset, metavar="NAME", help=f"{names} ({preset or 'as the champion'})")
     return parser
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import show
+from flows.champion import champions_settings
 from flows.environment import variables
 from flows.launch import launch, resume_run
 from flows.settings import compose, explanations
@@ -60,11 +61,14 @@ def evaluate(options: argparse.Namespace) -> Shown:
 def request_of(flow: str, options: argparse.Namespace) -> Request:
     """What the options ask for, checked as far as it can be without reading the catalogue.
 
+    Where no preset is given nor the default, the options change the settings of the champion.
+
     Raises:
         UserError: the catalogue is not there, a folder given as base is not, or a setting is wrong.
     """
     catalog, base = source_of(options)
-    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments)
+    base = champions_settings(options.workdir) if options.preset is None else None
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments, base=base)
     return Request(flow=flow, catalog=str(catalog), image_base_url=base, settings=settings.nested())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.champion import champions_settings
 from flows.pipeline import all_stages
 from flows.prepare import find_dataset
 from flows.reasons import TOLD, catalogue_name
@@ -35,15 +36,16 @@ def retraining(
         catalog: The catalogue's file, where the worker runs; empty: the one that was published last, with its base.
         image_base_url: What relative picture urls resolve against: a URL or a folder.
         workdir: Where datasets, runs and MLflow's store are kept.
-        settings: The configuration; `gate` says when the new model is better.
+        settings: The configuration; `gate` says when the new model is better. Left out: that of the champion's run.
     """
-    settings = settings or Settings()
     if not catalog:
         path, image_base_url = latest(Path(workdir))
         catalog = str(path)
+    settings = settings or champions_settings(Path(workdir)) or Settings()
     request = Request(flow="retraining", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
     with recorded(Path(workdir), flow_run.id, request) as run:
-        result = _retrain(run, settings)
+        # Resumed, it goes on as it began, whoever is the champion now.
+        result = _retrain(run, Settings.from_nested(run.record.request.settings))
         run.note(result=result)
     return result
 

@@ -108,21 +108,28 @@ def explanations(settings: Settings) -> list[Explanation]:
     ]
 
 
-def compose(*, preset: str = "default", file: Path | None = None, assignments: list[str] | None = None) -> Settings:
+def compose(
+    *,
+    preset: str | None = "default",
+    file: Path | None = None,
+    assignments: list[str] | None = None,
+    base: Settings | None = None,
+) -> Settings:
     """Compose the settings; later sources win.
 
     Args:
-        preset: one of `PRESETS`.
+        preset: one of `PRESETS`; None starts from `base`.
         file: a YAML file, nested by section or with dotted keys.
         assignments: ``section.key=value`` each, the value in YAML.
+        base: settings to start from without a preset; None: the defaults.
 
     Raises:
         UserError: an unknown preset or key, a file that cannot be read, a value out of its bounds.
     """
-    if preset not in PRESETS:
+    if preset is not None and preset not in PRESETS:
         raise UserError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
-    nested: dict[str, Any] = {}
-    merge(nested, PRESETS[preset])
+    nested = base.nested() if base is not None and preset is None else {}
+    merge(nested, PRESETS[preset or "default"])
     if file is not None:
         merge(nested, read_yaml(file))
     for assignment in assignments or []:

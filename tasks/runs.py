@@ -215,10 +215,18 @@ def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[Open
                 run.note(state="running")
                 yield run
         except BaseException as error:
+            from prefect.exceptions import TerminationSignal  # seconds to import, but here in a flow it is there
+
             reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
             if isinstance(error, KeyboardInterrupt):
                 reason = "stopped with Ctrl-C"
-            run.note(state="failed", reason=reason or type(error).__name__)
+            # SIGTERM, as of a worker that goes or a machine that stops. Whether the process still writes this or not
+            # depends on who is faster with SIGKILL: the state is the same.
+            terminated = isinstance(error, TerminationSignal)
+            run.note(
+                state="killed" if terminated else "failed",
+                reason="stopped with SIGTERM" if terminated else reason or type(error).__name__,
+            )
             raise
         run.note(state="completed")
 

@@ -1,6 +1,10 @@
-"""What runs under `up`: deployed runs killed with their worker go on to the same bytes; ten at once all complete."""
+"""What runs under `up`: runs killed with their worker, a published catalogue, ten runs at once.
+
+All on real servers, a real worker, and through Prefect's API as its pages use it.
+"""
 
 import hashlib
+import json
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 
 from flows.prefect_api import ask
@@ -98,6 +103,51 @@ def test_a_deployed_run_killed_with_its_worker_twice_ends_as_an_undisturbed_one(
     assert {"figures", "scores"} <= {one.path for one in client.list_artifacts(result["mlflow"]["run_id"])}
     picture = next((shop / "images").rglob("*-0.jpg"))
     assert run_json("describe", picture, "--workdir", workdir)[0]["description"]
+
+
+def retrainings(api: str) -> list[dict[str, Any]]:
+    """The runs that events started, the first one first; the schedule's wait for Monday."""
+    found = ask(api, "/flow_runs/filter", {"flows": {"name": {"any_": ["retrain"]}}})
+    return sorted((one for one in found if not one["auto_scheduled"]), key=lambda one: str(one["created"]))
+
+
+def product_ids(result: dict[str, Any]) -> set[str]:
+    return set(pd.read_parquet(Path(result["dataset_dir"]) / "captions.parquet")["record_id"])
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(3000)
+def test_a_published_catalogue_is_retrained_on_by_itself_and_the_same_again_is_nothing_new(
+    shop: Path, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "space"
+    records = read_json(shop / "catalog.json")
+    yesterday = tmp_path / "yesterday.json"
+    yesterday.write_text(json.dumps(records[: -len(records) // 11]))  # today has a tenth more
+
+    def result_of(run_id: str) -> dict[str, Any]:
+        wait_for_state(api, run_id, "COMPLETED")
+        found: dict[str, Any] = read_json(workdir / "runs" / run_id[:8] / "run.json")["result"]
+        return found
+
+    with serve_images(shop) as base, up(workdir) as there:
+        api = f"{there['prefect_url']}/api"
+        parameters = {"catalog": str(yesterday), "image_base_url": base, "settings": nested_settings(SMALL)}
+        before = result_of(start_deployed(api, "full pipeline/full", parameters))
+        publish = ["publish", str(shop / "catalog.json"), "--image-base-url", base, "--workdir", str(workdir)]
+        run(*publish)
+        [started] = wait_for("the retraining", lambda: retrainings(api))
+        after = result_of(started["id"])
+        old, new = product_ids(before), product_ids(after)
+        assert after["pictures"]["reused"] == len(old & new) > 0
+        assert after["pictures"]["fetched"] == len(new - old) > 0
+        assert after["decision"].split(":")[0] in {"promoted", "kept"}
+        assert after["comparison"]["cider_d"]["products"] > 0
+        run(*publish)
+        _, again = wait_for("the second event's run", lambda: found if len(found := retrainings(api)) > 1 else None)
+        assert result_of(again["id"])["decision"].startswith("nothing new: run ")
+        tracked = mlflow.MlflowClient(there["mlflow_url"]).search_runs(["1"])
+        assert {one.info.run_id for one in tracked} == {before["mlflow"]["run_id"], after["mlflow"]["run_id"]}
 
 
 @pytest.mark.acceptance

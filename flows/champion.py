@@ -1,0 +1,29 @@
+"""What the champion was made with: a retraining that is told nothing else takes the same settings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from flows.settings import Settings
+from tasks.runs import all_runs, latest_tracking
+
+
+def champions_settings(workdir: Path) -> Settings | None:
+    """The settings of the run that made the champion; None without a champion, or where its run is not recorded.
+
+    Raises:
+        RunError: the registry does not answer.
+    """
+    made = {
+        record.result["mlflow"]["run_id"]: record.request.settings
+        for record in all_runs(workdir)
+        if record.result is not None and record.result.get("mlflow")
+    }
+    if not made:
+        return None
+    from tasks.tracking.registry import Registry
+
+    champion = Registry(latest_tracking(workdir), workdir).champion()
+    if champion is None or champion["run_id"] not in made:
+        return None
+    settings = Settings.from_nested(made[champion["run_id"]])
+    return replace(settings, fetch=replace(settings.fetch, refresh=False))  # it was for that time
