@@ -67,8 +67,8 @@ def request_of(flow: str, options: argparse.Namespace) -> Request:
         UserError: the catalogue is not there, a folder given as base is not, or a setting is wrong.
     """
     catalog, base = source_of(options)
-    base = champions_settings(options.workdir) if options.preset is None else None
-    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments, base=base)
+    champions = champions_settings(options.workdir) if options.preset is None else None
+    settings = compose(preset=options.preset, file=options.config, assignments=options.assignments, base=champions)
     return Request(flow=flow, catalog=str(catalog), image_base_url=base, settings=settings.nested())
 
 
