@@ -3,7 +3,7 @@
 from typing import Any
 
 # Records of the demo catalogue: enough that a model which starts from nothing learns to look.
-DEMO_ITEMS = 6600
+DEMO_ITEMS = 8000
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Whatever the catalogue holds, up to 18,000 products.
@@ -22,11 +22,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder.hidden_size": 256,
         "decoder.dropout": 0.3,
         "train.batch_size": 16,
-        "train.epochs": 9,
+        "train.epochs": 7,
         "train.encoder_learning_rate": 1e-3,
         "train.decoder_learning_rate": 2e-3,
         "train.schedule": "cosine",
         "train.word_loss": 0.05,
+        "train.jitter": 0.1,
         "train.regularisation": 0.1,
         "train.monitor": "cider_d",
         "search.length_penalty": 1.0,
