@@ -24,7 +24,7 @@ class TrainConfig:
     clip_value: float = setting(5.0, "Every gradient value is clipped to ± this")
     regularisation: float = setting(1.0, "Weight of the doubly stochastic attention's term")
     word_loss: float = setting(
-        0.0, "Weight of a second loss: the picture's positions name all words of its caption; 0: none"
+        0.0, "Weight of a second loss: the picture, and some place of it, names each word of its caption; 0: none"
     )
     average: float = setting(0.0, "Decay a step of the weights' running average, which is validated and saved; 0: none")
     label_smoothing: float = setting(0.0, "Share of a word's probability spread over all words")

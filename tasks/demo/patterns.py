@@ -36,13 +36,13 @@ def _grid(pitch: float, rng: random.Random) -> list[Point]:
 
 
 def _striped(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    pitch, upright = rng.uniform(0.3, 0.42), rng.random() < 0.35
+    pitch, upright = rng.uniform(0.22, 0.32), rng.random() < 0.35
     for at in _positions(pitch, rng.random()):
         _band(draw, canvas, at, pitch * 0.4, canvas.second, upright=upright)
 
 
 def _checked(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    pitch = rng.uniform(0.38, 0.52)
+    pitch = rng.uniform(0.28, 0.4)
     columns, rows = _positions(pitch, rng.random()), _positions(pitch, rng.random())
     width, mixed = pitch * 0.42, _mix(canvas.main, canvas.second)
     for at in columns:
@@ -56,13 +56,13 @@ def _checked(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> N
 
 
 def _dotted(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    radius = rng.uniform(0.09, 0.115)
+    radius = rng.uniform(0.07, 0.092)
     for centre in _grid(radius * 3.7, rng):
         draw.polygon(canvas.pose.place(ellipse(centre, radius, radius, 12)), fill=canvas.second)
 
 
 def _floral(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: random.Random) -> None:
-    petal, heart = rng.uniform(0.084, 0.104), tone(canvas.second, 0.62)
+    petal, heart = rng.uniform(0.066, 0.084), tone(canvas.second, 0.62)
     for column, row in _grid(petal * 5.8, rng):
         x, y = column + rng.uniform(-0.05, 0.05), row + rng.uniform(-0.05, 0.05)
         turn = rng.uniform(0, math.tau)

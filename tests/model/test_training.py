@@ -148,14 +148,15 @@ def test_the_average_forgets_the_beginning_first_and_then_at_its_decay() -> None
     assert model.weight.item() == 4.0
 
 
-def test_the_word_head_asks_some_position_for_each_word_of_the_caption_and_for_no_padding() -> None:
+def test_the_word_head_asks_the_whole_and_some_place_for_each_word_and_for_no_padding() -> None:
     torch.manual_seed(0)
     head, grid = WordHead(encoder_size=4, vocabulary_size=6), random_grid(2, encoder_size=4, dtype=torch.float32)
-    answers = grid.features @ head.weight.T + head.bias  # (B, N, V)
-    logits = answers.exp().mean(1).log()  # (B, V)
+    whole = grid.pooled().mean(1) @ head.whole.weight.T + head.whole.bias  # (B, V)
+    places = grid.features @ head.places.weight.T + head.places.bias  # (B, N, V)
     present = [{2, 5}, {3}]
     expected = sum(
         -torch.log(torch.sigmoid(logits[row, word] if word in words else -logits[row, word]))
+        for logits in (whole, places.exp().mean(1).log())  # (B, V)
         for row, words in enumerate(present)
         for word in range(1, 6)
     )
