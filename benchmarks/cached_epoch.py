@@ -49,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--precision", default="auto", help="of both epochs, as train.precision")
     arguments = parser.parse_args()
     print(machine(choose_device("cpu")))
     with tempfile.TemporaryDirectory() as name:
@@ -61,7 +62,13 @@ def main() -> None:
 
         def epoch(*, cached: bool, epochs: int) -> float:
             """Seconds of the fastest epoch, validation left out."""
-            config = TrainConfig(epochs=epochs, freeze_encoder_epochs=epochs, cache_features=cached, device="cpu")
+            config = TrainConfig(
+                epochs=epochs,
+                freeze_encoder_epochs=epochs,
+                cache_features=cached,
+                device="cpu",
+                precision=arguments.precision,
+            )
             result = train(
                 pictures=folder / "train.h5",
                 captions=folder / "captions.parquet",

@@ -30,7 +30,7 @@ class ReferenceDecoder(nn.Module):
 
     def positions(self, maps: Tensor) -> Tensor:
         """Encoder output (B, D, rows, columns) -> (B, P, D)."""
-        return functional.adaptive_avg_pool2d(maps, self.grid).flatten(2).permute(0, 2, 1)
+        return functional.adaptive_avg_pool2d(maps, self.grid).flatten(2).permute(0, 2, 1).contiguous()
 
     def attend(self, positions: Tensor, projected: Tensor | None, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Context (B, D) and alpha (B, P)."""
