@@ -122,7 +122,7 @@ class Drafter:
         there = {key for key, row in before.items() if row["description"]}
         config = self.describer.config
         made_by = {"model": config["sha256"], "review": config.get("review"), "search": asdict(self.search)}
-        with Kept(out, made_by) as kept:
+        with closing(Kept(out, made_by)) as kept:
             missing = [one for one in asked if one.key not in there | kept.rows.keys()]
             if len(missing) < len(asked):
                 logger.info("%s of %s drafts are there already", f"{len(asked) - len(missing):,}", f"{len(asked):,}")

@@ -5,8 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from model.errors import UserError
 from tasks.drafts.table import Row, row_key
@@ -75,10 +74,6 @@ class Kept:
         """The file of drafts is there: what stands beside it is not needed any more."""
         self.path.unlink()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let another process have it."""
         self._file.close()

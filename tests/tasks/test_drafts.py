@@ -3,6 +3,7 @@
 import csv
 import json
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,10 @@ def test_a_file_that_holds_no_drafts_is_left_alone(drafter: Drafter, shop: Path,
 
 def test_two_processes_cannot_write_the_same_file(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
     asked = missing(shop / "catalog.json", str(shop))
-    with Kept(tmp_path / "drafts.csv", {}), pytest.raises(UserError, match="is being written by another process"):
+    with (
+        closing(Kept(tmp_path / "drafts.csv", {})),
+        pytest.raises(UserError, match="is being written by another process"),
+    ):
         drafter.write(asked, tmp_path / "drafts.csv")
 
 
