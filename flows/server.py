@@ -19,10 +19,12 @@ from typing import Self
 
 from flows.keeper import GRACE_S
 from model.errors import RunError
+from tasks.catalog.urls import without_secrets
 from tasks.lock import hold, lock_facts
 from tasks.served import credentials, served, up_path
 
-START_TIMEOUT_S = 600.0  # seconds on a quiet machine, minutes on a busy one
+START_TIMEOUT_S = 600.0  # of our own: seconds on a quiet machine, minutes on a busy one
+NAMED_TIMEOUT_S = 60.0  # of one that should be there already, or comes back in a moment
 LOOPBACK = "127.0.0.1"
 logger = logging.getLogger(__name__)
 
@@ -160,13 +162,17 @@ class PrefectServer:
         Raises:
             RunError: it ended or did not answer in time; its log is named.
         """
-        end = time.monotonic() + START_TIMEOUT_S
+        end = time.monotonic() + (START_TIMEOUT_S if self.process else NAMED_TIMEOUT_S)
         with self._starting:
+            if not self.process and not answers(self.api_url):
+                logger.info("waiting for Prefect's server at %s", without_secrets(self.api_url))
             while not answers(self.api_url):
                 if (self.process is not None and self.process.poll() is not None) or time.monotonic() > end:
                     log = self.workdir / "prefect" / "server.log"
                     what = (
-                        f"did not start: see {log}" if self.process else f"does not answer at {self.api_url}: start it"
+                        f"did not start: see {log}"
+                        if self.process
+                        else f"does not answer at {without_secrets(self.api_url)}: start it, or unset PREFECT_API_URL"
                     )
                     raise RunError(f"Prefect's server {what}")
                 time.sleep(0.1)

@@ -63,11 +63,13 @@ def started_server(home: Path, **variables: str) -> Iterator[str]:
             time.sleep(0.2)
         before = dict(_server)
         _server["PREFECT_API_URL"] = address
-        yield address
-        _server.clear()
-        _server.update(before)
-        assert process.stdin is not None
-        process.stdin.close()
+        try:
+            yield address
+        finally:
+            _server.clear()
+            _server.update(before)
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:

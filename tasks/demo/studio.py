@@ -186,32 +186,37 @@ _GRAIN: list[Pixels] = []
 
 
 def _grain(rng: random.Random) -> Pixels:
-    """Film grain: a window, drawn at random, of one fixed tile of noise."""
+    """Film grain: a window, drawn at random, of one fixed tile of noise: (H, W)."""
     if not _GRAIN:
-        tile = np.random.default_rng(0).normal(0, 1, (HEIGHT_PX + 64, WIDTH_PX + 64, 1))
+        tile = np.random.default_rng(0).normal(0, 1, (HEIGHT_PX + 64, WIDTH_PX + 64))
         _GRAIN.append(tile.astype(np.float32))
     y, x = rng.randrange(64), rng.randrange(64)
     return _GRAIN[0][y : y + HEIGHT_PX, x : x + WIDTH_PX]
 
 
-def _background(rng: random.Random, product_luminance: float) -> Pixels:
-    """A seamless paper backdrop, lit from one side: (H, W, 3), 0–255."""
+_Y = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]  # (H, 1)
+_X = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32)[None, :]  # (1, W)
+
+
+def _background(rng: random.Random, product_luminance: float) -> tuple[Pixels, Pixels]:
+    """A seamless paper backdrop, lit from one side: its colour (3, 1, 1), 0–255, and its light (H, W)."""
     level = rng.uniform(196, 236) if product_luminance > 205 else rng.uniform(214, 250)
     warmth, tint = rng.gauss(0, 5), rng.gauss(0, 2.5)
-    base = np.array([level + warmth, level + tint, level - warmth], np.float32)
-    y = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32)[None, :]
-    lit = 1 + rng.uniform(-0.05, 0.05) * x + rng.uniform(-0.06, 0.03) * y - rng.uniform(0.01, 0.07) * (x * x + y * y)
+    base = np.array([level + warmth, level + tint, level - warmth], np.float32).reshape(3, 1, 1)
+    lit = 1 + rng.uniform(-0.05, 0.05) * _X + rng.uniform(-0.06, 0.03) * _Y
+    lit -= rng.uniform(0.01, 0.07) * (_X * _X + _Y * _Y)
     floor_y = rng.uniform(0.55, 0.8)
-    lit -= rng.uniform(0, 0.07) / (1 + np.exp(-(y - floor_y) * rng.uniform(8, 30)))
-    return (base * lit[..., None]).astype(np.float32)
+    lit -= rng.uniform(0, 0.07) / (1 + np.exp(-(_Y - floor_y) * rng.uniform(8, 30)))
+    return base, lit.astype(np.float32)
 
 
 def photograph(canvas: Canvas, rng: random.Random) -> Image.Image:
     """Light the product and put it before a backdrop: (W, H) = (240, 320), RGB."""
-    paint = np.asarray(canvas.paint.reduce(FINE), np.float32)
+    # Colours are kept as planes, (3, H, W): numpy multiplies those by a grey layer several times as fast as (H, W, 3).
+    bands = canvas.paint.reduce(FINE).split()
+    photo = np.stack([np.asarray(band) for band in bands]).astype(np.float32)
     outline = canvas.outline.reduce(FINE)
-    alpha = np.asarray(outline, np.float32)[..., None] / 255
+    alpha = np.asarray(outline, np.float32) / 255
     crisp = np.asarray(canvas.crisp.filter(ImageFilter.GaussianBlur(0.8)), np.float32)
     soft_layer = canvas.soft.filter(ImageFilter.BoxBlur(3)).filter(ImageFilter.BoxBlur(2))
     soft = np.asarray(soft_layer.resize(outline.size, Image.Resampling.BILINEAR), np.float32)
@@ -219,20 +224,22 @@ def photograph(canvas: Canvas, rng: random.Random) -> Image.Image:
     small = outline.reduce(2)
     rounded = small.filter(ImageFilter.BoxBlur(4)).filter(ImageFilter.BoxBlur(4))
     rim = np.asarray(rounded.resize(outline.size, Image.Resampling.BILINEAR), np.float32) / 255
-    y = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32)[None, :]
-    lit = rng.uniform(0.93, 1.06) + rng.uniform(-0.09, 0.09) * x + rng.uniform(-0.08, 0.02) * y
+    lit = rng.uniform(0.93, 1.06) + rng.uniform(-0.09, 0.09) * _X + rng.uniform(-0.08, 0.02) * _Y
     shade = (crisp * soft / (NEUTRAL * NEUTRAL)) * lit * (0.66 + 0.4 * rim)
+    photo *= shade
     # Even black cloth shines a little, or its folds would not be seen.
-    product = paint * shade[..., None] + np.maximum(shade - 0.8, 0)[..., None] * 26
+    photo += np.maximum(shade - 0.8, 0) * 26
 
-    backdrop = _background(rng, float(luminance(canvas.main)))
+    base, light = _background(rng, float(luminance(canvas.main)))
     blur, dx, dy = rng.uniform(4, 9), rng.randint(-5, 5), rng.randint(3, 9)
     shadow = small.filter(ImageFilter.BoxBlur(blur / 2)).filter(ImageFilter.BoxBlur(blur / 2))
     shadow_px = np.asarray(shadow.resize(outline.size, Image.Resampling.BILINEAR), np.float32) / 255
-    shadow_px = np.roll(shadow_px, (dy, dx), (0, 1))[..., None]
-    backdrop *= 1 - rng.uniform(0.2, 0.42) * shadow_px
+    light *= 1 - rng.uniform(0.2, 0.42) * np.roll(shadow_px, (dy, dx), (0, 1))
+    photo *= alpha
+    photo += base * (light * (1 - alpha))
 
-    white = np.array([1 + rng.gauss(0, 0.012), 1, 1 + rng.gauss(0, 0.012)], np.float32)
-    photo = (backdrop * (1 - alpha) + product * alpha) * white + _grain(rng) * rng.uniform(0.6, 2.2)
-    return Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8), "RGB")
+    white = np.array([1 + rng.gauss(0, 0.012), 1, 1 + rng.gauss(0, 0.012)], np.float32).reshape(3, 1, 1)
+    photo *= white
+    photo += _grain(rng) * rng.uniform(0.6, 2.2)
+    planes = np.clip(photo, 0, 255, out=photo).astype(np.uint8)
+    return Image.merge("RGB", [Image.fromarray(plane) for plane in planes])

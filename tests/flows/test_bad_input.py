@@ -1,10 +1,14 @@
 """A user's mistake is one clear line with what, where and what to do; never a traceback, nothing left half-written."""
 
 import json
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from flows import server
+from model.errors import RunError
 from tests.command import SMALL, run
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
@@ -93,6 +97,21 @@ def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trus
     assert "resume" in line
     assert not list((tmp_path / "w").rglob("*.h5"))
     assert not list((tmp_path / "w").rglob("pack.json"))
+
+
+def test_a_prefect_server_that_is_named_and_does_not_answer_is_named_back_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "NAMED_TIMEOUT_S", 0.3)
+    place = f"127.0.0.1:{server.free_port()}/api"
+    with (
+        mock.patch.dict(os.environ, {"PREFECT_API_URL": f"http://me:swordfish@{place}"}),
+        pytest.raises(RunError) as refused_by,
+    ):
+        server.PrefectServer(tmp_path).start().wait()
+    assert str(refused_by.value) == (
+        f"Prefect's server does not answer at http://{place}: start it, or unset PREFECT_API_URL"
+    )
 
 
 def test_nothing_to_resume_and_no_such_run_are_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MLFLOW = str(Path(sys.executable).with_name("mlflow"))
@@ -62,12 +62,11 @@ def running(
             time.sleep(0.3)
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=20)
+        for deadly in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(process.pid, deadly)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
 
 
 def _answers(url: str) -> bool:
