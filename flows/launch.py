@@ -13,6 +13,7 @@ from model.errors import RunError, UserError
 from tasks.lock import workdir_lock
 from tasks.runs import ContentChangedError, Request, RunRecord, find_same
 
+START_BYTES = 20_000_000  # Prefect's and MLflow's databases, empty, take 7 MB
 FULL_BYTES = 1_000_000  # too little for a table, a manifest or a page of Prefect's database
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
                 return resume_run(record, workdir)
             except ContentChangedError as changed:
                 logger.info("%s; that is done now", changed)
+        check_room_to_start(workdir)
         server = PrefectServer(workdir).start()
         flow, parameters = _flow_of(request, workdir)
         server.wait()
@@ -53,11 +55,26 @@ def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
             "was killed" if record.state == "killed" else "failed",
             record.stage,
         )
+        check_room_to_start(workdir)
         server = PrefectServer(workdir).start()
         flow, parameters = _flow_of(record.request, workdir)
         server.wait()
         with full_disk_explained(workdir):
             return _retry(UUID(record.flow_run_id), flow, parameters)
+
+
+def check_room_to_start(workdir: Path) -> None:
+    """Whether the disk has room to begin at all; what the pictures need is asked for when they are known.
+
+    Raises:
+        UserError: it has not.
+    """
+    free = shutil.disk_usage(workdir).free
+    if free < START_BYTES:
+        raise UserError(
+            f"{workdir} has {free / 1e6:.0f} MB free, and a run needs {START_BYTES / 1e6:.0f} MB before its first "
+            "picture: free some space, or choose another folder with --workdir"
+        )
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from flows import server
-from model.errors import RunError
+from flows import launch, server
+from model.errors import RunError, UserError
 from tests.command import SMALL, run
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
@@ -82,6 +82,13 @@ def test_a_working_directory_that_cannot_be_written_is_named(shop: Path, tmp_pat
     line = refused("run", "--catalog", shop, "--workdir", tmp_path / "file" / "w", *SMALL)
     assert "cannot write to the working directory" in line
     assert "--workdir" in line
+
+
+def test_a_disk_without_room_to_start_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch.check_room_to_start(tmp_path)
+    monkeypatch.setattr(launch, "START_BYTES", 10**18)
+    with pytest.raises(UserError, match=r"MB free, and a run needs 1000000000000 MB before its first picture"):
+        launch.check_room_to_start(tmp_path)
 
 
 def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trusted(tmp_path: Path) -> None:
