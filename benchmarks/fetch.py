@@ -93,7 +93,6 @@ def reference_program(folder: Path) -> Path | None:
 
 def run_reference(program: Path, urls: list[str], folder: Path) -> None:
     """Fetch with img2dataset to 256×256 as its users do. It cannot squash; `border`, its default, costs it least."""
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "urls.txt").write_text("\n".join(urls))
     command = [
@@ -110,7 +109,6 @@ def run_reference(program: Path, urls: list[str], folder: Path) -> None:
 
 def write_sample(folder: Path, urls: list[str]) -> None:
     """A dataset's folder with nothing but its sample."""
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows = {
         "record_id": [f"{number}" for number in range(len(urls))],
@@ -149,8 +147,13 @@ def engine(folder: Path) -> None:
     """What the process of `run_engine` does."""
     packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
     remove_chunks(folder)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_mb}))
+    print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_memory_mb()}))
+
+
+def peak_memory_mb() -> float:
+    """Of this program: unlike getrusage's figure, not of the parent that it was forked from."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def decode_from_memory(files: list[bytes]) -> None:
@@ -203,6 +206,8 @@ def measure(corpus: Corpus, arguments: argparse.Namespace, program: Path | None)
     with nginx(root, folder / "nginx") as base:
         urls = [f"{base}/{name}" for name in names]
         for _ in range(arguments.rounds):
+            for name in ("engine", "reference"):  # what the round before left, which costs nobody's time
+                shutil.rmtree(folder / name, ignore_errors=True)
             if program is not None:
                 times["img2dataset"].append(seconds(lambda: run_reference(program, urls, folder / "reference")))
             times["engine"].append(seconds(ours))

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ class ChunkFile:
     def write_outcomes(self, outcomes: list[Outcome], verdict_key: str) -> None:
         """Write its outcomes; with them the chunk counts."""
         metadata = {"verdict_key": verdict_key, "size_px": str(self.image.size_px), "resize": self.image.resize}
-        table = Table.from_pylist([asdict(outcome) for outcome in outcomes], schema=SCHEMA.with_metadata(metadata))
+        table = Table.from_pylist([outcome.as_row() for outcome in outcomes], schema=SCHEMA.with_metadata(metadata))
         with atomic_path(self.outcomes) as partial:
             pq.write_table(table, partial)
 

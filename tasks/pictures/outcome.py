@@ -1,6 +1,7 @@
 """What becomes of a URL: a picture, or a failure with a reason that is final or may pass."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -104,6 +105,10 @@ class Outcome:
     def usable(self) -> bool:
         """Whether there is a picture."""
         return self.status != "failed"
+
+    def as_row(self) -> dict[str, Any]:
+        """Its row of SCHEMA. `dataclasses.asdict` takes ten times as long, as it copies deeply."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 SCHEMA = pa.schema(

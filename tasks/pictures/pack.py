@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,9 +97,11 @@ def pack(
         for store, names in STORES.items():
             rows = [row for name in names for row in selection.rows[name]]
 
+            def add(row: Outcome, pixels: NDArray[np.uint8]) -> None:
+                update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
+
             def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
-                for row, pixels in _read_rows(rows, outcomes):
-                    update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
+                for row, pixels in _read_rows(rows, outcomes, add):
                     yield row.record_id, row.split, pixels
                     bar.advance()
 
@@ -162,12 +164,21 @@ def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -
 
 
 def _read_rows(
-    rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]
+    rows: list[Outcome],
+    outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]],
+    add: Callable[[Outcome, NDArray[np.uint8]], None],
 ) -> Iterator[tuple[Outcome, NDArray[np.uint8]]]:
-    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest.
+    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest and given to `add`.
 
-    Some are read ahead by another thread: checking one takes as long as writing one.
+    Both is done ahead by another thread, in the rows' order: it takes as long as writing them.
     """
+
+    def read_and_add(file: ChunkFile, descriptor: int, row: Outcome) -> NDArray[np.uint8] | None:
+        pixels = file.read_picture(descriptor, row)
+        if pixels is not None:
+            add(row, pixels)
+        return pixels
+
     current: ChunkFile | None = None
     descriptor = -1
     ahead: deque[tuple[Outcome, ChunkFile, Future[NDArray[np.uint8] | None]]] = deque()
@@ -180,7 +191,7 @@ def _read_rows(
                     descriptor = os.open(file.pixels, os.O_RDONLY)
                     stack.callback(os.close, descriptor)
                     current = file
-                ahead.append((row, file, reader.submit(file.read_picture, descriptor, row)))
+                ahead.append((row, file, reader.submit(read_and_add, file, descriptor, row)))
             if ahead and (row is None or len(ahead) > READ_AHEAD):
                 first, file, read = ahead.popleft()
                 pixels = read.result()
@@ -196,6 +207,6 @@ def _write_outcomes(
     rows = []
     for outcome in asked:
         store, row = places.get(outcome.record_id, ("", -1))
-        rows.append({**asdict(outcome), "store": store, "row": row, "repeats_id": repeats.get(outcome.record_id, "")})
+        rows.append({**outcome.as_row(), "store": store, "row": row, "repeats_id": repeats.get(outcome.record_id, "")})
     with atomic_path(folder / OUTCOMES_FILE) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=PACKED_SCHEMA), partial)
