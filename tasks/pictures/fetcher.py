@@ -1,18 +1,20 @@
 """One event loop and one pool of decoding threads a process: chunks side by side share bounds and connections."""
 
 import asyncio
+import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from tasks.pictures.client import Client
 from tasks.pictures.settings import FetchConfig
 
 T = TypeVar("T")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _lock = threading.Lock()
 _running: dict[tuple[FetchConfig, tuple[str, ...]], "Fetcher"] = {}
 
@@ -21,6 +23,7 @@ class Fetcher:
     """A client on an event loop in a thread of its own. Threads may share it."""
 
     def __init__(self, config: FetchConfig, named: tuple[str, ...]) -> None:
+        keep_freed_memory()
         self.users = 0
         self.pool = ThreadPoolExecutor(config.decode_threads or available_cores(), thread_name_prefix="decode")
         self._loop = asyncio.new_event_loop()
@@ -102,6 +105,18 @@ def shared_fetcher(config: FetchConfig, *named: str | None) -> Iterator[Fetcher]
             if not fetcher.users:
                 del _running[key]
                 fetcher.close()
+
+
+def keep_freed_memory() -> None:
+    """Keep what a decoded picture leaves for the next one, instead of giving it back to the system each time.
+
+    Whether glibc gives it back is a matter of luck (where other threads' memory lies); if so, every picture pays for
+    800 fresh pages, a sixth of the download's time. What is kept is what the pictures in flight took at most.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest that it takes
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def available_cores() -> int:
