@@ -132,7 +132,7 @@ def test_stopped_with_ctrl_c_it_says_how_to_go_on_and_goes_on(
         wait_for(chunks_are_there(tmp_path))
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=120)[1]
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     assert "Traceback" not in told
     assert f"go on with: ec-descr-gen resume --workdir {tmp_path}" in told
     [record] = run_json("runs", "--workdir", tmp_path)
