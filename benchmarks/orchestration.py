@@ -8,14 +8,13 @@ The pictures are the fetch benchmark's studio photographs, each asked for under 
 import argparse
 import json
 import os
-import resource
 import shutil
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.corpus import STUDIO, make_corpus
-from benchmarks.fetch import CONFIG, IMAGE, fetch_and_pack, nginx, write_sample
+from benchmarks.fetch import CONFIG, IMAGE, fetch_and_pack, nginx, peak_memory_mb, write_sample
 from flows.server import PrefectServer
 
 
@@ -71,6 +70,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, work in (("engine", engine_alone), ("prefect", with_prefect)):
                 dataset = folder / "orchestration" / "datasets" / name
+                shutil.rmtree(dataset, ignore_errors=True)  # of a run that was broken off
                 write_sample(dataset, urls)
                 started, busy = time.perf_counter(), time.process_time()
                 digests.add(work(dataset))
@@ -79,8 +79,7 @@ def main() -> None:
                 shutil.rmtree(dataset)
     assert len(digests) == 1, "the two ways gave different bytes"
     shares = [with_it / without - 1 for with_it, without in zip(times["prefect"], times["engine"], strict=True)]
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": times, "prefects_share": shares, "peak_mb": round(peak_mb)}))
+    print(json.dumps({"seconds": times, "prefects_share": shares, "peak_mb": round(peak_memory_mb())}))
 
 
 if __name__ == "__main__":

@@ -31,10 +31,7 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
                 return resume_run(record, workdir)
             except ContentChangedError as changed:
                 logger.info("%s; that is done now", changed)
-        check_room_to_start(workdir)
-        server = PrefectServer(workdir).start()
-        flow, parameters = _flow_of(request, workdir)
-        server.wait()
+        flow, parameters = _start(request, workdir)
         with full_disk_explained(workdir):
             result: dict[str, Any] = flow(**parameters)
         return result
@@ -55,10 +52,7 @@ def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
             "was killed" if record.state == "killed" else "failed",
             record.stage,
         )
-        check_room_to_start(workdir)
-        server = PrefectServer(workdir).start()
-        flow, parameters = _flow_of(record.request, workdir)
-        server.wait()
+        flow, parameters = _start(record.request, workdir)
         with full_disk_explained(workdir):
             return _retry(UUID(record.flow_run_id), flow, parameters)
 
@@ -90,6 +84,15 @@ def full_disk_explained(workdir: Path) -> Iterator[None]:
         if isinstance(error, UserError | RunError) or shutil.disk_usage(workdir).free > FULL_BYTES:
             raise
         raise RunError(f"the disk of {workdir} is full: free some space, then resume") from error
+
+
+def _start(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
+    """The flow and its parameters, with Prefect's server ready for it: it starts while the flow is imported."""
+    check_room_to_start(workdir)
+    server = PrefectServer(workdir).start()
+    flow_and_parameters = _flow_of(request, workdir)
+    server.wait()
+    return flow_and_parameters
 
 
 def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:

@@ -93,12 +93,13 @@ def pack(
     total = sum(len(rows) for rows in selection.rows.values())
     digest = hashlib.sha256()
     places: dict[str, tuple[str, int]] = {}
+
+    def add(row: Outcome, pixels: NDArray[np.uint8]) -> None:
+        update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
+
     with progress("Packing pictures", total, unit="pictures") as bar:
         for store, names in STORES.items():
             rows = [row for name in names for row in selection.rows[name]]
-
-            def add(row: Outcome, pixels: NDArray[np.uint8]) -> None:
-                update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
 
             def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
                 for row, pixels in _read_rows(rows, outcomes, add):
