@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 2  # 2: pictures that shrink are resized bilinearly
+SCHEMA_VERSION = 1
 
 
 def catalog_fingerprint(records: pa.Table) -> str:
