@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from model.configuration import check, check_choice, setting
+from model.jpeg import last_bits_db, without_last_bits
 
 RESIZE_RULES = ("squash", "crop", "pad")
 # What shops serve, as far as this Pillow reads it. Its other formats stay shut: some start other programs (EPS).
@@ -23,9 +24,13 @@ Image.init()
 FORMATS = sorted({"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"} & Image.OPEN.keys())
 MAX_PIXELS = 64_000_000
 MIN_SIDE_PX = 4  # less is a tracking pixel, not a product
-# A JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) that leaves this many times the size asked for, along both
-# sides. Measured in docs/experiments.md: at 1.5 the hardest pictures stay above 38 dB, at 1.35 they do not.
-JPEG_MARGIN = 1.5
+# Shrinking begins by what costs least: a JPEG decoded at 1/2, 1/4 or 1/8, then means over whole pixels. At least this
+# many times the size asked for, along both sides, is left to the bicubic filter. Measured in docs/experiments.md: at
+# 1.5 the hardest pictures stay above 38 dB, at 1.35 they do not.
+MARGIN = 1.5
+# The last bits of a progressive JPEG are not read where they are at least this far below the picture. Measured there
+# too: the hardest pictures lose no more than this says.
+LAST_BITS_DB = 39.0
 # Pictures above this size, as decoded, are decoded two at a time, so that memory stays bounded on many cores.
 LARGE_PIXELS = 12_000_000
 _LARGE_AT_ONCE = threading.BoundedSemaphore(2)
@@ -88,41 +93,37 @@ def decode(data: bytes, config: ImageConfig) -> NDArray[np.uint8]:
     return decode_with_size(data, config).pixels
 
 
-def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = JPEG_MARGIN) -> Decoded:
+def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN) -> Decoded:
     """As `decode`, and also the size of the picture before resizing.
 
     Args:
         data: the file: JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000.
         config: size and resize rule.
-        margin: a JPEG is decoded at the smallest scale that leaves `margin` times the size asked for;
-            infinite for the full size.
+        margin: of the cheap ways of shrinking at least `margin` times the size asked for is left; infinite to take
+            none of them.
 
     Raises:
         PictureError: the bytes cannot be used as a picture.
     """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except _BOMB as error:
-        raise PictureError("too_many_pixels", str(error)) from None
-    except Exception as error:  # Pillow's plugins raise nearly anything on damaged bytes
-        raise PictureError("not_a_picture", type(error).__name__) from None
-    with image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise PictureError("too_many_pixels", f"{width}×{height}")
-        if min(width, height) < MIN_SIDE_PX:
-            raise PictureError("too_small", f"{width}×{height}")
-        orientation = _orientation(image)
-        target = _target_size(width, height, config)
-        extent = _draft(image, target, margin)
-        with _LARGE_AT_ONCE if image.width * image.height > LARGE_PIXELS else nullcontext():
-            try:
-                image.load()
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise PictureError("truncated", str(error)) from None
-            square = _resize(_to_rgb(image), extent, target, config)
+    image = _open(data)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PictureError("too_many_pixels", f"{width}×{height}")
+    if min(width, height) < MIN_SIDE_PX:
+        raise PictureError("too_small", f"{width}×{height}")
+    orientation = _orientation(image)
+    target = _target_size(width, height, config)
+    if math.isfinite(margin) and _last_bits_vanish(image, target):
+        image = _open(without_last_bits(data))
+    extent = _draft(image, target, margin)
+    with _LARGE_AT_ONCE if image.width * image.height > LARGE_PIXELS else nullcontext():
+        try:
+            image.load()
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise PictureError("truncated", str(error)) from None
+        square = _resize(_to_rgb(image), extent, target, config, margin if math.isfinite(margin) else None)
     # Turned after resizing: the same result for a fraction of the work, as all three rules treat both axes alike.
     if orientation in _TURNS:
         square = square.transpose(_TURNS[orientation])
@@ -130,6 +131,24 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = JPEG_M
         width, height = height, width
     # (S, S, C) -> (C, S, S)
     return Decoded(np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), width, height)
+
+
+def _open(data: bytes) -> Image.Image:
+    """A picture whose header is read."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except _BOMB as error:
+        raise PictureError("too_many_pixels", str(error)) from None
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged bytes
+        raise PictureError("not_a_picture", type(error).__name__) from None
+
+
+def _last_bits_vanish(image: Image.Image, target: tuple[int, int]) -> bool:
+    """Whether the last bits of a progressive JPEG's frequencies are lost anyway where it is shrunk so much."""
+    if image.format != "JPEG" or "progressive" not in image.info or 0 not in getattr(image, "quantization", {}):
+        return False
+    steps: list[int] = image.quantization[0]  # type: ignore[attr-defined]
+    return last_bits_db(steps, image.width / target[0], image.height / target[1]) >= LAST_BITS_DB
 
 
 def _draft(image: Image.Image, target: tuple[int, int], margin: float) -> tuple[float, float]:
@@ -184,18 +203,25 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _resize(
-    image: Image.Image, extent: tuple[float, float], target: tuple[int, int], config: ImageConfig
+    image: Image.Image,
+    extent: tuple[float, float],
+    target: tuple[int, int],
+    config: ImageConfig,
+    margin: float | None,
 ) -> Image.Image:
-    """RGB of any size to S×S by the rule, bicubic with antialiasing."""
+    """RGB of any size to S×S by the rule, bicubic with antialiasing; with a margin, means over whole pixels first."""
     size = config.size_px
+
+    def scaled(to: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
+        return image.resize(to, Image.Resampling.BICUBIC, box, margin)
+
     width, height = extent
     if config.resize == "squash":
-        return image.resize((size, size), Image.Resampling.BICUBIC, box=(0, 0, width, height))
+        return scaled((size, size), (0, 0, width, height))
     if config.resize == "crop":
         side = min(extent)
         left, top = (width - side) / 2, (height - side) / 2
-        return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        return scaled((size, size), (left, top, left + side, top + side))
     canvas = Image.new("RGB", (size, size), WHITE)
-    whole = image.resize(target, Image.Resampling.BICUBIC, box=(0, 0, width, height))
-    canvas.paste(whole, ((size - target[0]) // 2, (size - target[1]) // 2))
+    canvas.paste(scaled(target, (0, 0, width, height)), ((size - target[0]) // 2, (size - target[1]) // 2))
     return canvas

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from model.configuration import check_choice
 from model.files import atomic_path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # raised when the layout changes, or the pixels that a file is decoded to
 COMPRESSIONS = ("none", "lzf", "gzip")
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from tasks.pictures.settings import FetchConfig
 from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
+READERS = 2
 READ_AHEAD = 16  # pictures
 PACKED_SCHEMA = pa.schema(
     [*SCHEMA, ("store", pa.string()), ("row", pa.int64()), ("repeats_id", pa.string())]  # "", -1, "": not a row
@@ -93,16 +94,13 @@ def pack(
     total = sum(len(rows) for rows in selection.rows.values())
     digest = hashlib.sha256()
     places: dict[str, tuple[str, int]] = {}
-
-    def add(row: Outcome, pixels: NDArray[np.uint8]) -> None:
-        update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
-
     with progress("Packing pictures", total, unit="pictures") as bar:
         for store, names in STORES.items():
             rows = [row for name in names for row in selection.rows[name]]
 
             def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
-                for row, pixels in _read_rows(rows, outcomes, add):
+                for row, pixels in _read_rows(rows, outcomes):
+                    update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
                     yield row.record_id, row.split, pixels
                     bar.advance()
 
@@ -165,26 +163,17 @@ def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -
 
 
 def _read_rows(
-    rows: list[Outcome],
-    outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]],
-    add: Callable[[Outcome, NDArray[np.uint8]], None],
+    rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]
 ) -> Iterator[tuple[Outcome, NDArray[np.uint8]]]:
-    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest and given to `add`.
+    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest.
 
-    Both is done ahead by another thread, in the rows' order: it takes as long as writing them.
+    Other threads read and check ahead: it takes as long as what is done with them.
     """
-
-    def read_and_add(file: ChunkFile, descriptor: int, row: Outcome) -> NDArray[np.uint8] | None:
-        pixels = file.read_picture(descriptor, row)
-        if pixels is not None:
-            add(row, pixels)
-        return pixels
-
     current: ChunkFile | None = None
     descriptor = -1
     ahead: deque[tuple[Outcome, ChunkFile, Future[NDArray[np.uint8] | None]]] = deque()
     with ExitStack() as stack:
-        reader = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="read"))
+        readers = stack.enter_context(ThreadPoolExecutor(READERS, thread_name_prefix="read"))
         for row in [*rows, *[None] * READ_AHEAD]:
             if row is not None:
                 file = outcomes[row.split][row.order][1]
@@ -192,7 +181,7 @@ def _read_rows(
                     descriptor = os.open(file.pixels, os.O_RDONLY)
                     stack.callback(os.close, descriptor)
                     current = file
-                ahead.append((row, file, reader.submit(read_and_add, file, descriptor, row)))
+                ahead.append((row, file, readers.submit(file.read_picture, descriptor, row)))
             if ahead and (row is None or len(ahead) > READ_AHEAD):
                 first, file, read = ahead.popleft()
                 pixels = read.result()

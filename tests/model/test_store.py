@@ -63,7 +63,7 @@ def test_the_file_is_plain_hdf5(store: PictureStore) -> None:
         assert np.array_equal(file["images"][:], PICTURES)
         assert file["record_id"].asstr()[2] == "räcord-2"
         assert dict(file.attrs) == {
-            "schema_version": 1,
+            "schema_version": 2,
             "size_px": SIZE_PX,
             "resize": "squash",
             "fingerprint": "f",
@@ -143,7 +143,7 @@ def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
 def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
-    with pytest.raises(ValueError, match="no picture store of schema 1"):
+    with pytest.raises(ValueError, match="no picture store of schema 2"):
         PictureStore(tmp_path / "other.h5")
 
 
