@@ -91,7 +91,7 @@ def whole_steps(device: torch.device) -> dict[str, Callable[[], object]]:
 
     def ours() -> None:
         captioner.precision = torch.bfloat16
-        taught, _ = captioner(pictures, captions, lengths)
+        taught = captioner(pictures, captions, lengths)
         sums = caption_loss(taught, captions=BATCH)
         total_loss(sums, words=sums.words, captions=BATCH, weight=1.0).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_value_(captioner.parameters(), 5.0)

@@ -35,11 +35,9 @@ class Captioner(nn.Module):
                 return self.encoder.grid(seen)
         return attention_grid(seen.float(), own, self.encoder.config.grid)
 
-    def forward(
-        self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None
-    ) -> tuple[Taught, Grid]:
-        """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row; their grid comes too."""
+    def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:
+        """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row."""
         grid = self.grid(seen, own)
         fast = self.training and self.precision == torch.bfloat16
         taught: Taught = self.decoder(grid, captions, lengths, torch.bfloat16 if fast else None)
-        return taught, grid
+        return taught

@@ -15,6 +15,7 @@ from model.attention import SoftAttention
 from model.configuration import check, setting
 from model.grid import Grid
 from model.recurrence import Recurrence, packed_slices
+from model.word_head import WordHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class DecoderConfig:
     embedding_size: int = setting(512, "Width of a word's embedding")
     hidden_size: int = setting(512, "Width of the LSTM's state")
     dropout: float = setting(0.5, "Dropout before the output layer")
+    word_head: bool = setting(False, "Layers that say which words the picture calls for, added to each word's chances")
 
     def __post_init__(self) -> None:
         for name in ("attention_size", "embedding_size", "hidden_size"):
@@ -34,10 +36,20 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class State:
-    """Where the decoder stands in each beam: hidden and cell (B, K, H)."""
+    """Where the decoder stands in each beam: hidden and cell (B, K, H). The word head's hint (B, 1, V), if any."""
 
     hidden: Tensor
     cell: Tensor
+    hint: Tensor | None
+
+    def select(self, rows: Tensor) -> "State":
+        """Some pictures only."""
+        return State(self.hidden[rows], self.cell[rows], None if self.hint is None else self.hint[rows])
+
+    def follow(self, parent: Tensor) -> "State":
+        """Each picture's beams that are gone on with, by their places (B, K)."""
+        row = torch.arange(len(parent), device=parent.device)[:, None]  # (B, 1)
+        return State(self.hidden[row, parent], self.cell[row, parent], self.hint)
 
 
 @dataclass(frozen=True)
@@ -45,12 +57,14 @@ class Taught:
     """What a batch of captions gives under teacher forcing, packed: word by word, the captions still alive.
 
     logits: (R, V). targets: (R,), the true next words. alphas: (R, P). caption: (R,), the caption of each row.
+    answers: (2, B, V) of the word head, if there is one.
     """
 
     logits: Tensor
     targets: Tensor
     alphas: Tensor
     caption: Tensor
+    answers: Tensor | None
 
 
 class Decoder(nn.Module):
@@ -67,14 +81,24 @@ class Decoder(nn.Module):
         self.first_cell = nn.Linear(encoder_size, config.hidden_size)
         self.lstm = nn.LSTMCell(config.embedding_size + encoder_size, config.hidden_size)
         self.output = nn.Linear(config.hidden_size, vocabulary_size)
+        self.word_head = None
+        if config.word_head:
+            self.word_head = WordHead(encoder_size=encoder_size, vocabulary_size=vocabulary_size)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.uniform_(self.output.weight, -0.1, 0.1)
         nn.init.zeros_(self.output.bias)
 
     def first_state(self, grid: Grid) -> State:
         """The state before the first word, one beam (section 3.1.2: from the mean of the features)."""
-        mean = grid.mean()
-        return State(self.first_hidden(mean)[:, None], self.first_cell(mean)[:, None])
+        return self._begin(grid)[0]
+
+    def _begin(self, grid: Grid) -> tuple[State, Tensor | None]:
+        """The first state, and the word head's answers (2, B, V) if there is one."""
+        mean, answers, hint = grid.mean(), None, None
+        if self.word_head is not None:
+            answers = self.word_head(grid)
+            hint = self.word_head.hint(answers)[:, None]  # (B, V) -> (B, 1, V)
+        return State(self.first_hidden(mean)[:, None], self.first_cell(mean)[:, None], hint), answers
 
     def step(self, grid: Grid, keys: Tensor, state: State, words: Tensor) -> tuple[Tensor, Tensor, State]:
         """Write one more word in every beam.
@@ -92,13 +116,13 @@ class Decoder(nn.Module):
         inputs = torch.cat([self.embedding(words), context], -1)  # (B, K, E + D)
         hidden, cell = self.lstm(inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1)))
         hidden, cell = hidden.unflatten(0, words.shape), cell.unflatten(0, words.shape)  # (B·K, H) -> (B, K, H)
-        return self.logits(hidden), alpha, State(hidden, cell)
+        return self.logits(hidden, state.hint), alpha, State(hidden, cell, state.hint)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(…, H) -> (…, V)."""
+    def logits(self, hidden: Tensor, hint: Tensor | None) -> Tensor:
+        """Hidden states (…, H) and the word head's hint (…, V) -> (…, V)."""
         dropped = functional.dropout(hidden, self.config.dropout, self.training)
         logits: Tensor = self.output(dropped)
-        return logits
+        return logits if hint is None else logits + hint
 
     def forward(self, grid: Grid, captions: Tensor, lengths: list[int], precision: torch.dtype | None = None) -> Taught:
         """Write whole captions with the true word before each word.
@@ -116,7 +140,7 @@ class Decoder(nn.Module):
         attention, lstm = self.attention, self.lstm
         embedded = self.embedding(captions[caption, place])  # (R, E)
         for_word, for_context = torch.split(lstm.weight_ih, [self.config.embedding_size, grid.features.shape[2]], 1)
-        state = self.first_state(grid)
+        state, answers = self._begin(grid)
         exact = grid.features.dtype
         precision = precision or exact
         fast = torch.autocast(captions.device.type, precision, enabled=precision != exact)
@@ -138,5 +162,5 @@ class Decoder(nn.Module):
             precision,
         )
         with fast:
-            logits = self.logits(hiddens)
-        return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption)
+            logits = self.logits(hiddens, None if state.hint is None else state.hint[caption, 0])
+        return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption, answers)

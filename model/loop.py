@@ -32,7 +32,6 @@ from model.store import PictureStore
 from model.train_config import TrainConfig
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
-from model.word_head import WordHead
 
 SAMPLES = 3
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
@@ -69,11 +68,6 @@ class Loop:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.captioner.precision == torch.float16)
         self.plateau = Plateau(config.decay, config.decay_patience_epochs, config.stop_patience_epochs)
         encoder, decoder = list(self.captioner.encoder.parameters()), list(self.captioner.decoder.parameters())
-        self.word_head = None
-        if config.word_loss:
-            size, words = self.captioner.encoder.size, len(self.words)
-            self.word_head = WordHead(encoder_size=size, vocabulary_size=words).to(self.device)
-            decoder += self.word_head.parameters()
         self.optimizer = torch.optim.Adam([{"params": encoder}, {"params": decoder}], fused=True)
         self.average = WeightAverage(self.captioner, config.average)
 
@@ -104,7 +98,7 @@ class Loop:
                     self.features, self.captioner.encoder, self.store, mirrored=mirrored, on_progress=self.on_progress
                 )
             self.seen, self.own = cache, cache.own
-        self.learn = Step(self.captioner, self.word_head, self.config, self.own, self.optimizer, self.scaler)
+        self.learn = Step(self.captioner, self.config, self.own, self.optimizer, self.scaler)
         self._measure()
 
     def _batches(self) -> EpochBatches:
@@ -263,7 +257,6 @@ class Loop:
                 "adam": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "average": self.average.state_dict(),
-                "word_head": self.word_head.state_dict() if self.word_head else {},
             }
             name = f"{self.epoch:05}-{self.step:08}"
             save_checkpoint(self.run, name, self.captioner, optimizer, state)
@@ -281,8 +274,6 @@ class Loop:
         self.optimizer.load_state_dict(optimizer["adam"])
         self.scaler.load_state_dict(optimizer["scaler"])
         self.average.load_state_dict(optimizer["average"])
-        if self.word_head is not None:
-            self.word_head.load_state_dict(optimizer["word_head"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
         self.plateau = Plateau(**state["plateau"])

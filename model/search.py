@@ -61,9 +61,8 @@ class _Beams:
 
     def select(self, rows: Tensor) -> "_Beams":
         """Some pictures only."""
-        state = State(self.state.hidden[rows], self.state.cell[rows])
         rest = (self.scores[rows], self.words[rows], self.alphas[rows])
-        return _Beams(self.picture[rows], self.grid.select(rows), self.keys[rows], state, *rest)
+        return _Beams(self.picture[rows], self.grid.select(rows), self.keys[rows], self.state.select(rows), *rest)
 
 
 @torch.no_grad()
@@ -105,7 +104,7 @@ def search(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchC
         parent, word = parent.gather(1, order), word.gather(1, order)
         row = torch.arange(len(parent), device=device)[:, None]
         beams.scores = scores
-        beams.state = State(state.hidden[row, parent], state.cell[row, parent])
+        beams.state = state.follow(parent)
         beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
         beams.alphas = alphas[row, parent]
 

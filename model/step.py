@@ -13,7 +13,7 @@ from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches
 from model.objective import caption_loss, total_loss
 from model.train_config import TrainConfig
-from model.word_head import WordHead
+from model.word_head import word_loss
 
 TIMED_STEPS = 3
 
@@ -21,11 +21,9 @@ TIMED_STEPS = 3
 class Objective(nn.Module):
     """A batch to its loss: what DistributedDataParallel wraps."""
 
-    def __init__(
-        self, captioner: Captioner, word_head: WordHead | None, config: TrainConfig, own: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, captioner: Captioner, config: TrainConfig, own: tuple[int, int] | None) -> None:
         super().__init__()
-        self.captioner, self.word_head, self.config, self.own = captioner, word_head, config, own
+        self.captioner, self.config, self.own = captioner, config, own
 
     def forward(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
         """The loss of this process's share, scaled so that the mean over processes is the whole batch's loss.
@@ -37,15 +35,15 @@ class Objective(nn.Module):
         if self.own is None:
             seen = augment(seen, batch.flip.to(device), batch.view.to(device))
         captions = batch.captions.to(device, non_blocking=True)
-        taught, grid = self.captioner(seen, captions, batch.lengths, self.own)
+        taught = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)
         share = 0 if batch.idle else distributed.processes()
         of_captions = share * total_loss(
             loss, words=batch.words, captions=batch.count, weight=self.config.regularisation
         )
-        if self.word_head is None:
+        if taught.answers is None:
             return of_captions, of_captions
-        of_words = share * self.config.word_loss * self.word_head.loss(grid, captions) / batch.count
+        of_words = share * self.config.word_loss * word_loss(taught.answers, captions) / batch.count
         return of_captions + of_words, of_captions
 
 
@@ -55,7 +53,6 @@ class Step:
     def __init__(
         self,
         captioner: Captioner,
-        word_head: WordHead | None,
         config: TrainConfig,
         own: tuple[int, int] | None,
         optimizer: torch.optim.Optimizer,
@@ -63,7 +60,7 @@ class Step:
     ) -> None:
         self.captioner, self.config, self.optimizer, self.scaler = captioner, config, optimizer, scaler
         self.device = captioner.encoder.mean.device
-        objective: nn.Module = Objective(captioner, word_head, config, own)
+        objective: nn.Module = Objective(captioner, config, own)
         if distributed.processes() > 1:
             objective = nn.parallel.DistributedDataParallel(objective)
         self.objective = objective

@@ -23,9 +23,7 @@ class TrainConfig:
     decoder_learning_rate: float = setting(4e-4, "Adam's learning rate for the decoder")
     clip_value: float = setting(5.0, "Every gradient value is clipped to ± this")
     regularisation: float = setting(1.0, "Weight of the doubly stochastic attention's term")
-    word_loss: float = setting(
-        0.0, "Weight of a second loss: the picture, and some place of it, names each word of its caption; 0: none"
-    )
+    word_loss: float = setting(0.05, "With decoder.word_head: weight of its loss, on every word of the caption at once")
     average: float = setting(0.0, "Decay a step of the weights' running average, which is validated and saved; 0: none")
     label_smoothing: float = setting(0.0, "Share of a word's probability spread over all words")
     monitor: str = setting("bleu_4", "Validation score that chooses the best epoch: bleu_4 or cider_d")

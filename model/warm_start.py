@@ -12,10 +12,19 @@ from model.vocabulary import Vocabulary
 # What gives the tensors their shapes, but for the number of words.
 SHAPED_BY = {
     "encoder": ("name", "max_stride_px"),
-    "decoder": ("attention_size", "embedding_size", "hidden_size"),
+    "decoder": ("attention_size", "embedding_size", "hidden_size", "word_head"),
 }
 # Tensors with a row for each word of the vocabulary.
-WORD_ROWS = ("decoder.embedding.weight", "decoder.output.weight", "decoder.output.bias")
+WORD_ROWS = (
+    "decoder.embedding.weight",
+    "decoder.output.weight",
+    "decoder.output.bias",
+    "decoder.word_head.whole.weight",
+    "decoder.word_head.whole.bias",
+    "decoder.word_head.places.weight",
+    "decoder.word_head.places.bias",
+    "decoder.word_head.trust",
+)
 
 
 @torch.no_grad()
@@ -45,7 +54,7 @@ def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[i
     shared = [word for word in words.words if word in old_words.indices]
     to, of = ([one.indices[word] for word in shared] for one in (words, old_words))
     state, fresh = old.state_dict(), captioner.state_dict()
-    for name in WORD_ROWS:
+    for name in (name for name in WORD_ROWS if name in fresh):
         rows = fresh[name].cpu().clone()  # (V, …)
         rows[to] = state[name][of]
         state[name] = rows

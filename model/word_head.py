@@ -1,11 +1,14 @@
-"""A second, simpler lesson for an encoder that starts from nothing: the picture, and some place of it, names each word.
+"""Which words the picture calls for: a lesson of its own for the encoder, and a hint for the decoder.
 
-The caption's own loss reaches the encoder through attention and a half-trained LSTM, and teaches it slowly. Layers that
-are asked for every word of the caption at once teach it what to look for. One reads the features' mean, which shows
-what the whole is (a coat). One reads each position, and its answer is a smooth maximum over them (log-sum-exp, as in
-Pinheiro and Collobert, arXiv 1411.6228), which finds what stands in few of them (the second colour of a print), as the
-word detectors of Fang et al. (arXiv 1411.4952, section 3) do. Describing does without them, so no model directory holds
-them. B batch, T words, N positions, D encoder, V vocabulary.
+The caption's own loss reaches an encoder through attention and a half-trained LSTM, and teaches one that starts from
+nothing slowly. Layers that are asked for every word of the caption at once teach it what to look for. One reads the
+features' mean, which shows what the whole is (a coat). One reads each position, and its answer is a smooth maximum over
+them (log-sum-exp, as in Pinheiro and Collobert, arXiv 1411.6228), which finds what stands in few of them (the second
+colour of a print), as the word detectors of Fang et al. (arXiv 1411.4952, section 3) do.
+
+Their answers are then added to the decoder's, each word's by weights that are learned. An LSTM alone prefers what it
+has read before: it has never read "navy scarf". The layers see navy, and a scarf, without reading. B batch, T words,
+N positions, D encoder, V vocabulary.
 """
 
 import math
@@ -24,16 +27,28 @@ class WordHead(nn.Module):
         super().__init__()
         self.whole = nn.Linear(encoder_size, vocabulary_size)
         self.places = nn.Linear(encoder_size, vocabulary_size)
+        self.trust = nn.Parameter(torch.full((vocabulary_size, 2), 0.25))
 
-    def loss(self, grid: Grid, captions: Tensor) -> Tensor:
-        """Binary cross-entropy of both answers, summed over the vocabulary and over the captions.
-
-        Args:
-            grid: B pictures.
-            captions: (B, T) indices, padded with 0, which is no word.
-        """
+    def forward(self, grid: Grid) -> Tensor:
+        """Log-odds of each word, (2, B, V): by the whole, and by the places."""
         places = self.places(grid.features)  # (B, N, V)
         somewhere = places.logsumexp(1) - math.log(places.shape[1])  # (B, V)
-        logits = torch.stack([self.whole(grid.mean()), somewhere])  # (2, B, V)
-        present = torch.zeros_like(somewhere).scatter_(1, captions, 1.0).expand_as(logits)  # (2, B, V)
-        return functional.binary_cross_entropy_with_logits(logits[..., 1:], present[..., 1:], reduction="sum")
+        return torch.stack([self.whole(grid.mean()), somewhere])
+
+    def hint(self, answers: Tensor) -> Tensor:
+        """What is added to the decoder's logits at every word, (B, V), of `forward`'s answers (2, B, V).
+
+        The captions' loss teaches how far to trust the answers, but not the answers.
+        """
+        return torch.einsum("kbv,vk->bv", answers.detach(), self.trust)
+
+
+def word_loss(answers: Tensor, captions: Tensor) -> Tensor:
+    """Binary cross-entropy of both answers, summed over the vocabulary and over the captions.
+
+    Args:
+        answers: (2, B, V), from `WordHead.forward`.
+        captions: (B, T) indices, padded with 0, which is no word.
+    """
+    present = torch.zeros_like(answers[0]).scatter_(1, captions, 1.0).expand_as(answers)  # (B, V) -> (2, B, V)
+    return functional.binary_cross_entropy_with_logits(answers[..., 1:], present[..., 1:], reduction="sum")

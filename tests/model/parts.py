@@ -29,7 +29,7 @@ TRAIN = TrainConfig(
 )
 
 # Every part of training that has a state of its own.
-EVERYTHING: dict[str, Any] = {"average": 0.9, "word_loss": 0.1, "schedule": "cosine"}
+EVERYTHING: dict[str, Any] = {"average": 0.9, "decoder": replace(DECODER, word_head=True), "schedule": "cosine"}
 
 
 def drawn_picture(generator: np.random.Generator, size_px: int = 32) -> tuple[NDArray[np.uint8], list[str]]:
@@ -94,10 +94,16 @@ def small_vocabulary(words: int) -> Vocabulary:
 
 
 def random_decoder(
-    vocabulary_size: int = 11, *, encoder_size: int = 7, dtype: torch.dtype = torch.float64, sharpness: float = 1.0
+    vocabulary_size: int = 11,
+    *,
+    encoder_size: int = 7,
+    dtype: torch.dtype = torch.float64,
+    sharpness: float = 1.0,
+    word_head: bool = False,
 ) -> Decoder:
     """A decoder with random weights in evaluation mode; `sharpness` scales its output layer."""
-    decoder = Decoder(replace(DECODER, dropout=0.0), vocabulary_size=vocabulary_size, encoder_size=encoder_size)
+    config = replace(DECODER, dropout=0.0, word_head=word_head)
+    decoder = Decoder(config, vocabulary_size=vocabulary_size, encoder_size=encoder_size)
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.normal_(0, 0.4)

@@ -111,6 +111,26 @@ def test_whole_captions_give_the_loss_and_the_gradients_of_the_packed_form(size:
         torch.testing.assert_close(got[name], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
+def test_a_word_head_adds_its_answers_weighted_by_trust_to_every_word_s_logits_and_is_not_taught_by_them() -> None:
+    torch.manual_seed(1)
+    decoder, grid = random_decoder(len(VOCABULARY), word_head=True), random_grid(len(LENGTHS), size=4)
+    captions = random_captions(LENGTHS, VOCABULARY)
+    plain, plain_logits = plain_loss(decoder, grid, captions, LENGTHS)
+    taught = decoder(grid, captions, LENGTHS)
+    torch.testing.assert_close(taught.logits, plain_logits, rtol=1e-10, atol=1e-12)
+    head, decoder.word_head = decoder.word_head, None
+    assert head is not None
+    names, weights = zip(*head.named_parameters(), strict=True)
+    taught_by_them = torch.autograd.grad(plain, weights, allow_unused=True)
+    assert [name for name, gradient in zip(names, taught_by_them, strict=True) if gradient is not None] == ["trust"]
+    without = decoder(grid, captions, LENGTHS).logits
+    for row, caption in enumerate(taught.caption.tolist()):
+        for word in range(len(VOCABULARY)):
+            whole, places = taught.answers[:, caption, word]
+            expected = without[row, word] + head.trust[word, 0] * whole + head.trust[word, 1] * places
+            torch.testing.assert_close(taught.logits[row, word], expected)
+
+
 def test_fast_products_stay_near_the_exact_loss_and_gradients_and_give_their_number_format() -> None:
     torch.manual_seed(7)
     decoder, double = random_decoder(len(VOCABULARY)).float(), random_grid(len(LENGTHS), size=4)

@@ -60,7 +60,8 @@ def found(
     seed: int, config: SearchConfig, pictures: int = 1, vocabulary: Vocabulary = WORDS
 ) -> tuple[Decoder, Grid, list[Hypothesis]]:
     torch.manual_seed(seed)
-    decoder, grid = random_decoder(len(vocabulary), sharpness=4.0), random_grid(pictures)
+    decoder = random_decoder(len(vocabulary), sharpness=4.0, word_head=seed % 2 == 1)
+    grid = random_grid(pictures)
     decoder.output.bias[vocabulary.end] += 2.0  # so that sentences of all lengths end
     return decoder, grid, search(decoder, grid, vocabulary, config)
 

@@ -33,7 +33,7 @@ from model.search import SearchConfig
 from model.store import PictureStore, write_store
 from model.training import TrainConfig
 from model.vocabulary import Vocabulary
-from model.word_head import WordHead
+from model.word_head import WordHead, word_loss
 from tests.model.parts import DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
 
 ROOT = Path(__file__).parents[2]
@@ -160,13 +160,23 @@ def test_the_word_head_asks_the_whole_and_some_place_for_each_word_and_for_no_pa
         for row, words in enumerate(present)
         for word in range(1, 6)
     )
-    torch.testing.assert_close(head.loss(grid, torch.tensor([[2, 5, 2], [3, 0, 0]])), expected)
+    torch.testing.assert_close(word_loss(head(grid), torch.tensor([[2, 5, 2], [3, 0, 0]])), expected)
 
 
-def test_the_word_loss_teaches_and_leaves_nothing_in_the_model(data: Path, tmp_path: Path) -> None:
-    without, taught = run_training(data, tmp_path / "a"), run_training(data, tmp_path / "b", word_loss=0.5)
-    assert state(without.model_dir).keys() == state(taught.model_dir).keys()
-    assert not torch.equal(*(state(one.model_dir)["encoder.blocks.0.weight"] for one in (without, taught)))
+def test_the_word_loss_teaches_the_encoder_and_the_captions_loss_does_not_teach_the_word_head(
+    data: Path, tmp_path: Path
+) -> None:
+    decoder = replace(DECODER, word_head=True)
+    untaught, taught = (
+        run_training(data, tmp_path / name, decoder=decoder, word_loss=weight)
+        for name, weight in (("a", 0), ("b", 0.5))
+    )
+    assert not torch.equal(*(state(one.model_dir)["encoder.blocks.0.weight"] for one in (untaught, taught)))
+    began = run_training(data, tmp_path / "c", decoder=decoder, word_loss=0, epochs=1, decoder_learning_rate=1e-12)
+    for name, value in state(began.model_dir).items():
+        if ".word_head." in name:
+            kept = torch.allclose(value, state(untaught.model_dir)[name], atol=1e-9, rtol=0)
+            assert kept == (not name.endswith("trust")), name
 
 
 def test_half_precision_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
@@ -292,9 +302,8 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
     data = write_data(tmp_path / "data", train=13, validation=5)
     settings: dict[str, Any] = {
         "encoder": EncoderConfig(name="resnet18", weights=str(weights), grid=0),
-        "decoder": replace(DECODER, dropout=0.0),
+        "decoder": replace(DECODER, dropout=0.0, word_head=True),
         "freeze_encoder_epochs": 1,
-        "word_loss": 0.1,
     }
     alone = run_training(data, tmp_path / "alone", **settings)
     reports: list[EpochReport] = []
