@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import Table
 
 from model.files import PARTIAL_SUFFIX, atomic_path
 from model.picture import ImageConfig
 from tasks.pictures.outcome import SCHEMA, Outcome
+from tasks.pictures.tables import read_table, write_rows
 
 _NAME = re.compile(r"^([a-z]+)-(\d{8})-(\d{8})$")
 
@@ -71,16 +70,15 @@ class ChunkFile:
         """Its outcomes, in order, and the verdict key they were written with. No file: no outcomes."""
         if not self.outcomes.is_file():
             return [], ""
-        table = pq.read_table(self.outcomes)
+        table = read_table(self.outcomes)
         metadata = table.schema.metadata or {}
         return [Outcome(**row) for row in table.to_pylist()], metadata.get(b"verdict_key", b"").decode()
 
     def write_outcomes(self, outcomes: list[Outcome], verdict_key: str) -> None:
         """Write its outcomes; with them the chunk counts."""
         metadata = {"verdict_key": verdict_key, "size_px": str(self.image.size_px), "resize": self.image.resize}
-        table = Table.from_pylist([outcome.as_row() for outcome in outcomes], schema=SCHEMA.with_metadata(metadata))
         with atomic_path(self.outcomes) as partial:
-            pq.write_table(table, partial)
+            write_rows(partial, (outcome.as_row() for outcome in outcomes), SCHEMA.with_metadata(metadata))
 
     def read_picture(self, descriptor: int, outcome: Outcome) -> NDArray[np.uint8] | None:
         """The picture of an outcome, uint8 (C, S, S), from the open pixels' file; None if it is not the one written."""

@@ -10,8 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from model.errors import RunError
 from model.files import atomic_path
 from model.picture import ImageConfig, PictureError, decode_with_size
@@ -24,6 +22,7 @@ from tasks.pictures.life import missing_life
 from tasks.pictures.outcome import Failed, Fetched, Outcome
 from tasks.pictures.reuse import find_reusable
 from tasks.pictures.settings import FetchConfig
+from tasks.pictures.tables import read_sample
 from tasks.progress import Bar, progress
 
 PROGRESS_STEP = "Fetching pictures"
@@ -103,12 +102,8 @@ def fetch_chunk(
 
 def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Record]:
     """The chunk's records, in order."""
-    table = pq.read_table(
-        folder / "sample.parquet",
-        columns=["record_id", "url", "order"],
-        filters=[("split", "==", chunk.split), ("order", ">=", chunk.start), ("order", "<", chunk.stop)],
-    ).sort_by("order")
-    assert table["order"].to_pylist() == list(range(chunk.start, chunk.stop)), f"{chunk.name} is not of this sample"
+    table = read_sample(folder, ["record_id", "url"])[chunk.split].slice(chunk.start, len(chunk))
+    assert len(table) == len(chunk), f"{chunk.name} is not of this sample"
     records = []
     for row in table.to_pylist():
         address = resolve(row["url"], base_url)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.errors import RunError, UserError
@@ -27,6 +26,7 @@ from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.reuse import OUTCOMES_FILE
 from tasks.pictures.selection import FindRepeats, Selection, read_outcomes, read_splits, select
 from tasks.pictures.settings import FetchConfig
+from tasks.pictures.tables import SAMPLE_FILE, read_table, write_rows
 from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
@@ -137,7 +137,7 @@ def update_digest(
 
 
 def _references(folder: Path) -> dict[str, list[str]]:
-    table = pq.read_table(folder / "sample.parquet", columns=["record_id", "references"])
+    table = read_table(folder / SAMPLE_FILE, ["record_id", "references"])
     return dict(zip(table["record_id"].to_pylist(), table["references"].to_pylist(), strict=True))
 
 
@@ -199,4 +199,4 @@ def _write_outcomes(
         store, row = places.get(outcome.record_id, ("", -1))
         rows.append({**outcome.as_row(), "store": store, "row": row, "repeats_id": repeats.get(outcome.record_id, "")})
     with atomic_path(folder / OUTCOMES_FILE) as partial:
-        pq.write_table(pa.Table.from_pylist(rows, schema=PACKED_SCHEMA), partial)
+        write_rows(partial, rows, PACKED_SCHEMA)

@@ -9,15 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.pictures.address import address_key, is_web, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_files
 from tasks.pictures.outcome import Outcome
 from tasks.pictures.settings import FetchConfig
+from tasks.pictures.tables import SAMPLE_FILE, read_sample, read_table
 
 # The training side comes last: what equals a held-out picture is dropped there.
 SPLITS_IN_ORDER = ("test", "validation", "train")
@@ -59,13 +57,13 @@ class Selection:
 
 def read_splits(folder: Path) -> dict[str, Split]:
     """The splits of `sample.parquet`, test first and training last."""
-    table = pq.read_table(folder / "sample.parquet", columns=["record_id", "split", "order", "in_sample"])
-    splits = {}
-    for name in SPLITS_IN_ORDER:
-        part = table.filter(pc.field("split") == name).sort_by("order")
-        assert part["order"].to_pylist() == list(range(len(part))), f"the order of {name} has gaps"
-        splits[name] = Split(pc.sum(part["in_sample"]).as_py() or 0, part["record_id"].to_pylist())
-    return splits
+    sample = read_sample(folder, ["record_id", "in_sample"])
+    return {
+        name: Split(sum(part["in_sample"].to_pylist()), part["record_id"].to_pylist())
+        if (part := sample.get(name)) is not None
+        else Split(0, [])
+        for name in SPLITS_IN_ORDER
+    }
 
 
 def read_outcomes(folder: Path, image: ImageConfig) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
@@ -182,7 +180,7 @@ def _remove_unsound(folder: Path, image: ImageConfig) -> None:
 
 def _open_chunks(folder: Path, base_url: str | None, image: ImageConfig, config: FetchConfig) -> list[Chunk]:
     """Chunks with failures that may pass, or that were failures only by another base or other bounds."""
-    sample = pq.read_table(folder / "sample.parquet", columns=["record_id", "url"])
+    sample = read_table(folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
     chunks = []
     for file in existing_chunks(folder, image):
