@@ -1,6 +1,7 @@
 """Where the model runs, and how precisely: decided here alone, the reason logged."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -8,10 +9,12 @@ from typing import Any
 
 import torch
 
+from model import distributed
 from model.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TIMED_PRODUCTS = 8
 logger = logging.getLogger(__name__)
 
 
@@ -43,28 +46,44 @@ def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The encoder's number format for `wanted` (auto, fp32, bf16, fp16); the decoder always computes in float32.
+    """The number format of training's matrix products for `wanted` (auto, fp32, bf16, fp16); see `Captioner.precision`.
 
     Raises:
         UserError: fp16 is asked for on a CPU.
     """
     reason = "asked for"
     if wanted == "auto":
-        fast = _has_bf16(device)
+        # Every process as the first: what is measured may differ.
+        fast = distributed.first_says(_bf16_is_faster(device), device)
         wanted = "bf16" if fast else "fp16" if device.type == "cuda" else "fp32"
-        reason = f"the {device.type} has {'' if fast else 'no '}bfloat16 units"
+        reason = f"bfloat16 is {'' if fast else 'not '}faster on this {device.type}"
     elif wanted == "fp16" and device.type == "cpu":
         raise UserError("train.precision is fp16, which only GPUs compute in: set train.precision=auto")
-    logger.info("the encoder learns in %s: %s", wanted, reason)
+    logger.info("training multiplies in %s: %s", wanted, reason)
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
 
 
-def _has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 by itself; emulated, it would be slower than float32."""
+@cache
+def _bf16_is_faster(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 by itself, and gains by it.
+
+    Of CPUs that can, some take twice as long as in float32 (Intel's without AMX) and some half as long, so it is
+    measured: the fastest of a few products each, in turns, which the machine's other work does not change.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases cannot tell
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
+        return False
+    times = [(_product_s(torch.bfloat16), _product_s(torch.float32)) for _ in range(TIMED_PRODUCTS)]
+    return min(bf16_s for bf16_s, _ in times) < min(fp32_s for _, fp32_s in times)
+
+
+def _product_s(number_format: torch.dtype) -> float:
+    square = torch.ones(512, 512, dtype=number_format)
+    start = time.perf_counter()
+    torch.mm(square, square)
+    return time.perf_counter() - start
 
 
 @contextmanager

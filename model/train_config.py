@@ -40,7 +40,7 @@ class TrainConfig:
     rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
     jitter: float = setting(0.0, "Training pictures are enlarged, shrunk and moved by up to ± this share of their size")
     device: str = setting("auto", "auto, cpu or cuda")
-    precision: str = setting("auto", "The encoder learns in fp32, bf16 or fp16; auto: the fastest that the device has")
+    precision: str = setting("auto", "Training multiplies in fp32, bf16 or fp16; auto: the fastest on this device")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
     processes: int = setting(1, "Processes that train together, each on its share of a batch; on GPUs at most one each")
     checkpoint_minutes: float = setting(15.0, "A checkpoint also inside an epoch, this often", unit="minutes")

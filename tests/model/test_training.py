@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 from model.average import WeightAverage
 from model.decoder import DecoderConfig
 from model.describer import Describer
+from model.device import choose_precision
 from model.directory import add_facts, load_model, read_config
 from model.encoder import Encoder, EncoderConfig
 from model.errors import RunError, UserError
@@ -108,6 +110,22 @@ def test_the_fast_number_format_repeats_itself_and_stays_near_the_exact_one(
     fast, again = (run_training(data, tmp_path / name, precision=precision) for name in ("fast", "again"))
     assert outcome(fast) == outcome(again)
     assert fast.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.05)
+
+
+def test_auto_takes_bfloat16_on_a_cpu_only_where_larger_products_gain_by_it_too() -> None:
+    def product_s(number_format: torch.dtype) -> float:
+        one, other = torch.ones(300, 2000, dtype=number_format), torch.ones(2000, 1500, dtype=number_format)
+        start = time.perf_counter()
+        torch.mm(one, other)
+        return time.perf_counter() - start
+
+    times = [(product_s(torch.bfloat16), product_s(torch.float32)) for _ in range(15)]
+    gain = min(fp32 for _, fp32 in times) / min(bf16 for bf16, _ in times)
+    chosen = choose_precision("auto", torch.device("cpu"))
+    if gain > 1.25:
+        assert chosen == torch.bfloat16
+    if gain < 0.8:
+        assert chosen == torch.float32
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
