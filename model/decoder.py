@@ -15,7 +15,7 @@ from model.attention import SoftAttention
 from model.configuration import check, setting
 from model.grid import Grid
 from model.recurrence import Recurrence, packed_slices
-from model.word_head import WordHead
+from model.word_head import WordHead, still_to_say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class State:
-    """Where the decoder stands in each beam: hidden and cell (B, K, H). The word head's hint (B, 1, V), if any."""
+    """Where the decoder stands in each beam: hidden and cell (B, K, H). The word head's hint (B, K, V), if any."""
 
     hidden: Tensor
     cell: Tensor
@@ -49,7 +49,8 @@ class State:
     def follow(self, parent: Tensor) -> "State":
         """Each picture's beams that are gone on with, by their places (B, K)."""
         row = torch.arange(len(parent), device=parent.device)[:, None]  # (B, 1)
-        return State(self.hidden[row, parent], self.cell[row, parent], self.hint)
+        hint = None if self.hint is None else self.hint[row, parent]
+        return State(self.hidden[row, parent], self.cell[row, parent], hint)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ class Decoder(nn.Module):
         inputs = torch.cat([self.embedding(words), context], -1)  # (B, K, E + D)
         hidden, cell = self.lstm(inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1)))
         hidden, cell = hidden.unflatten(0, words.shape), cell.unflatten(0, words.shape)  # (B·K, H) -> (B, K, H)
-        return self.logits(hidden, state.hint), alpha, State(hidden, cell, state.hint)
+        hint = None if state.hint is None else state.hint.scatter(2, words[:, :, None], 0.0)  # what is said is said
+        return self.logits(hidden, hint), alpha, State(hidden, cell, hint)
 
     def logits(self, hidden: Tensor, hint: Tensor | None) -> Tensor:
         """Hidden states (…, H) and the word head's hint (…, V) -> (…, V)."""
@@ -162,5 +164,6 @@ class Decoder(nn.Module):
             precision,
         )
         with fast:
-            logits = self.logits(hiddens, None if state.hint is None else state.hint[caption, 0])
+            hint = None if state.hint is None else still_to_say(state.hint, captions)[caption, place]  # (R, V)
+            logits = self.logits(hiddens, hint)
         return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption, answers)

@@ -6,9 +6,9 @@ features' mean, which shows what the whole is (a coat). One reads each position,
 them (log-sum-exp, as in Pinheiro and Collobert, arXiv 1411.6228), which finds what stands in few of them (the second
 colour of a print), as the word detectors of Fang et al. (arXiv 1411.4952, section 3) do.
 
-Their answers are then added to the decoder's, each word's by weights that are learned. An LSTM alone prefers what it
-has read before: it has never read "navy scarf". The layers see navy, and a scarf, without reading. B batch, T words,
-N positions, D encoder, V vocabulary.
+Their answers are then added to the decoder's, each word's by weights that are learned, until the word is written. An
+LSTM alone prefers what it has read before: it has never read "navy scarf". The layers see navy, and a scarf, without
+reading. B batch, T words, N positions, D encoder, V vocabulary.
 """
 
 import math
@@ -36,11 +36,24 @@ class WordHead(nn.Module):
         return torch.stack([self.whole(grid.mean()), somewhere])
 
     def hint(self, answers: Tensor) -> Tensor:
-        """What is added to the decoder's logits at every word, (B, V), of `forward`'s answers (2, B, V).
+        """What is added to a word's logit until it is written, (B, V), of `forward`'s answers (2, B, V).
 
         The captions' loss teaches how far to trust the answers, but not the answers.
         """
         return torch.einsum("kbv,vk->bv", answers.detach(), self.trust)
+
+
+def still_to_say(hint: Tensor, captions: Tensor) -> Tensor:
+    """The hint at each place of known captions, (B, T, V): nothing for the words up to there.
+
+    Args:
+        hint: (B, 1, V).
+        captions: (B, T) indices.
+    """
+    batch, length = captions.shape
+    written = torch.zeros(batch, length, hint.shape[2], dtype=torch.bool, device=hint.device)
+    written = written.scatter_(2, captions[:, :, None], True).cummax(1).values  # (B, T, V)
+    return hint.masked_fill(written, 0.0)
 
 
 def word_loss(answers: Tensor, captions: Tensor) -> Tensor:
