@@ -15,7 +15,7 @@ from model.attention import SoftAttention
 from model.configuration import check, setting
 from model.grid import Grid
 from model.recurrence import Recurrence, packed_slices
-from model.word_head import WordHead, still_to_say
+from model.word_head import WordHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,9 @@ class Decoder(nn.Module):
         inputs = torch.cat([self.embedding(words), context], -1)  # (B, K, E + D)
         hidden, cell = self.lstm(inputs.flatten(0, 1), (state.hidden.flatten(0, 1), state.cell.flatten(0, 1)))
         hidden, cell = hidden.unflatten(0, words.shape), cell.unflatten(0, words.shape)  # (B·K, H) -> (B, K, H)
-        hint = None if state.hint is None else state.hint.scatter(2, words[:, :, None], 0.0)  # what is said is said
+        hint = state.hint
+        if self.word_head is not None and hint is not None:
+            hint = self.word_head.hint_after(hint, words)
         return self.logits(hidden, hint), alpha, State(hidden, cell, hint)
 
     def logits(self, hidden: Tensor, hint: Tensor | None) -> Tensor:
@@ -164,6 +166,8 @@ class Decoder(nn.Module):
             precision,
         )
         with fast:
-            hint = None if state.hint is None else still_to_say(state.hint, captions)[caption, place]  # (R, V)
+            hint = None
+            if self.word_head is not None and state.hint is not None:
+                hint = self.word_head.hints_along(state.hint, captions)[caption, place]  # (B, T, V) -> (R, V)
             logits = self.logits(hiddens, hint)
         return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption, answers)

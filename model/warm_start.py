@@ -24,6 +24,7 @@ WORD_ROWS = (
     "decoder.word_head.places.weight",
     "decoder.word_head.places.bias",
     "decoder.word_head.trust",
+    "decoder.word_head.again",
 )
 
 

@@ -27,7 +27,8 @@ class WordHead(nn.Module):
         super().__init__()
         self.whole = nn.Linear(encoder_size, vocabulary_size)
         self.places = nn.Linear(encoder_size, vocabulary_size)
-        self.trust = nn.Parameter(torch.full((vocabulary_size, 2), 0.25))
+        self.trust = nn.Parameter(torch.tensor([0.25, 0.75]).repeat(vocabulary_size, 1))  # (V, 2): places tell more
+        self.again = nn.Parameter(torch.zeros(vocabulary_size))
 
     def forward(self, grid: Grid) -> Tensor:
         """Log-odds of each word, (2, B, V): by the whole, and by the places."""
@@ -42,18 +43,16 @@ class WordHead(nn.Module):
         """
         return torch.einsum("kbv,vk->bv", answers.detach(), self.trust)
 
+    def hint_after(self, hint: Tensor, words: Tensor) -> Tensor:
+        """The hint (B, K, V) once the words (B, K) are written too: for them, how often such words stand twice."""
+        return hint.scatter(2, words[:, :, None], self.again[words][:, :, None])
 
-def still_to_say(hint: Tensor, captions: Tensor) -> Tensor:
-    """The hint at each place of known captions, (B, T, V): nothing for the words up to there.
-
-    Args:
-        hint: (B, 1, V).
-        captions: (B, T) indices.
-    """
-    batch, length = captions.shape
-    written = torch.zeros(batch, length, hint.shape[2], dtype=torch.bool, device=hint.device)
-    written = written.scatter_(2, captions[:, :, None], True).cummax(1).values  # (B, T, V)
-    return hint.masked_fill(written, 0.0)
+    def hints_along(self, hint: Tensor, captions: Tensor) -> Tensor:
+        """The hint (B, 1, V) at each place of known captions (B, T): (B, T, V)."""
+        batch, length = captions.shape
+        written = torch.zeros(batch, length, hint.shape[2], dtype=torch.bool, device=hint.device)
+        written = written.scatter_(2, captions[:, :, None], True).cummax(1).values  # (B, T, V)
+        return torch.where(written, self.again, hint)
 
 
 def word_loss(answers: Tensor, captions: Tensor) -> Tensor:

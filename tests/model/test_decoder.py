@@ -124,7 +124,10 @@ def test_a_word_head_adds_its_answers_weighted_by_trust_until_a_word_is_written_
     assert head is not None
     names, weights = zip(*head.named_parameters(), strict=True)
     taught_by_them = torch.autograd.grad(plain, weights, allow_unused=True)
-    assert [name for name, gradient in zip(names, taught_by_them, strict=True) if gradient is not None] == ["trust"]
+    assert [name for name, gradient in zip(names, taught_by_them, strict=True) if gradient is not None] == [
+        "trust",
+        "again",
+    ]
     without = decoder(grid, captions, LENGTHS).logits
     place_of, seen = [], Counter[int]()
     for caption in taught.caption.tolist():
@@ -134,7 +137,9 @@ def test_a_word_head_adds_its_answers_weighted_by_trust_until_a_word_is_written_
         for word in range(len(VOCABULARY)):
             whole, places = taught.answers[:, caption, word]
             expected = without[row, word]
-            if word not in captions[caption, : place_of[row] + 1]:
+            if word in captions[caption, : place_of[row] + 1]:
+                expected = expected + head.again[word]
+            else:
                 expected = expected + head.trust[word, 0] * whole + head.trust[word, 1] * places
             torch.testing.assert_close(taught.logits[row, word], expected)
 
