@@ -113,8 +113,10 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
         raise PictureError("too_small", f"{width}×{height}")
     orientation = _orientation(image)
     target = _target_size(width, height, config)
-    if math.isfinite(margin) and _last_bits_vanish(image, target):
+    means_margin = margin if math.isfinite(margin) else None
+    if means_margin is not None and _last_bits_vanish(image, target):
         image = _open(without_last_bits(data))
+        means_margin = None  # the losses of both would add up: the worst of 3,000 pictures fell to 37 dB
     extent = _draft(image, target, margin)
     with _LARGE_AT_ONCE if image.width * image.height > LARGE_PIXELS else nullcontext():
         try:
@@ -123,7 +125,7 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
             raise
         except Exception as error:
             raise PictureError("truncated", str(error)) from None
-        square = _resize(_to_rgb(image), extent, target, config, margin if math.isfinite(margin) else None)
+        square = _resize(_to_rgb(image), extent, target, config, means_margin)
     # Turned after resizing: the same result for a fraction of the work, as all three rules treat both axes alike.
     if orientation in _TURNS:
         square = square.transpose(_TURNS[orientation])
@@ -207,13 +209,13 @@ def _resize(
     extent: tuple[float, float],
     target: tuple[int, int],
     config: ImageConfig,
-    margin: float | None,
+    means_margin: float | None,
 ) -> Image.Image:
     """RGB of any size to S×S by the rule, bicubic with antialiasing; with a margin, means over whole pixels first."""
     size = config.size_px
 
     def scaled(to: tuple[int, int], box: tuple[float, float, float, float]) -> Image.Image:
-        return image.resize(to, Image.Resampling.BICUBIC, box, margin)
+        return image.resize(to, Image.Resampling.BICUBIC, box, means_margin)
 
     width, height = extent
     if config.resize == "squash":
