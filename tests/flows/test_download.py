@@ -126,6 +126,8 @@ def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_s
 def test_stopped_with_ctrl_c_it_says_how_to_go_on_and_goes_on(
     catalog: Path, server: FaultyServer, digest: str, tmp_path: Path
 ) -> None:
+    # What a script runs in the background ignores Ctrl-C, and its children inherit that. These tests may run so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         command(*prepare(catalog, server, tmp_path)), env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
