@@ -42,15 +42,9 @@ class State:
     cell: Tensor
     hint: Tensor | None
 
-    def select(self, rows: Tensor) -> "State":
-        """Some pictures only."""
-        return State(self.hidden[rows], self.cell[rows], None if self.hint is None else self.hint[rows])
-
-    def follow(self, parent: Tensor) -> "State":
-        """Each picture's beams that are gone on with, by their places (B, K)."""
-        row = torch.arange(len(parent), device=parent.device)[:, None]  # (B, 1)
-        hint = None if self.hint is None else self.hint[row, parent]
-        return State(self.hidden[row, parent], self.cell[row, parent], hint)
+    def select(self, index: Tensor | tuple[Tensor, Tensor]) -> "State":
+        """Some pictures only, or, by their rows (B, 1) and places (B, K), some of their beams."""
+        return State(self.hidden[index], self.cell[index], None if self.hint is None else self.hint[index])
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def search(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchC
         parent, word = parent.gather(1, order), word.gather(1, order)
         row = torch.arange(len(parent), device=device)[:, None]
         beams.scores = scores
-        beams.state = state.follow(parent)
+        beams.state = state.select((row, parent))
         beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
         beams.alphas = alphas[row, parent]
 

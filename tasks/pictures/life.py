@@ -7,12 +7,12 @@ given up if another host's picture still comes. So an outage never decides which
 import asyncio
 from collections.abc import Sequence
 
-import pyarrow.parquet as pq
-
+from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import Address, FileAddress, WebAddress, resolve
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks
 from tasks.pictures.fetcher import Fetcher
 from tasks.pictures.outcome import Failed, Fetched
+from tasks.pictures.tables import read_table
 
 WITNESSES = 3  # pictures that are asked for again, so that one lost since does not speak for its host
 
@@ -32,7 +32,7 @@ def missing_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: s
 
 def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:
     """By host, addresses whose picture came by request in any chunk of the dataset."""
-    sample = pq.read_table(file.folder / "sample.parquet", columns=["record_id", "url"])
+    sample = read_table(file.folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
     witnesses: dict[str, list[Address]] = {}
     for other in existing_chunks(file.folder, file.image):

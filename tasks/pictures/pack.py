@@ -21,12 +21,13 @@ from model.errors import RunError, UserError
 from model.files import atomic_path
 from model.picture import ImageConfig
 from model.store import StoreInfo, write_store
+from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.chunk_files import ChunkFile
 from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.reuse import OUTCOMES_FILE
 from tasks.pictures.selection import FindRepeats, Selection, read_outcomes, read_splits, select
 from tasks.pictures.settings import FetchConfig
-from tasks.pictures.tables import SAMPLE_FILE, read_table, write_rows
+from tasks.pictures.tables import read_table, write_rows
 from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from model.errors import UserError
 from model.picture import ImageConfig
+from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import address_key, is_web, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_files
 from tasks.pictures.outcome import Outcome
 from tasks.pictures.settings import FetchConfig
-from tasks.pictures.tables import SAMPLE_FILE, read_sample, read_table
+from tasks.pictures.tables import read_sample, read_table
 
 # The training side comes last: what equals a held-out picture is dropped there.
 SPLITS_IN_ORDER = ("test", "validation", "train")
@@ -57,13 +58,10 @@ class Selection:
 
 def read_splits(folder: Path) -> dict[str, Split]:
     """The splits of `sample.parquet`, test first and training last."""
-    sample = read_sample(folder, ["record_id", "in_sample"])
-    return {
-        name: Split(sum(part["in_sample"].to_pylist()), part["record_id"].to_pylist())
-        if (part := sample.get(name)) is not None
-        else Split(0, [])
-        for name in SPLITS_IN_ORDER
-    }
+    splits = {name: Split(0, []) for name in SPLITS_IN_ORDER}
+    for name, part in read_sample(folder, ["record_id", "in_sample"]).items():
+        splits[name] = Split(sum(part["in_sample"].to_pylist()), part["record_id"].to_pylist())
+    return splits
 
 
 def read_outcomes(folder: Path, image: ImageConfig) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
