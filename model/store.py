@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from model.configuration import check_choice
 from model.files import atomic_path
+from model.picture import DECODER
 
-SCHEMA_VERSION = 2  # raised when the layout changes, or the pixels that a file is decoded to
+SCHEMA_VERSION = 3  # raised when the layout changes
 COMPRESSIONS = ("none", "lzf", "gzip")
 
 
@@ -37,6 +38,7 @@ class StoreInfo:
         resize: the resize rule, see `model.picture.ImageConfig`.
         fingerprint: of the catalogue that the pictures belong to.
         dataset_id: of the dataset that the store is a part of.
+        decoder: what made the pixels, see `model.picture.DECODER`.
         schema_version: of this layout.
     """
 
@@ -45,6 +47,7 @@ class StoreInfo:
     resize: str
     fingerprint: str
     dataset_id: str
+    decoder: str = DECODER
     schema_version: int = SCHEMA_VERSION
 
 

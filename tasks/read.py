@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import task
 
-from model.picture import ImageConfig
+from model.picture import DECODER, ImageConfig
 from tasks.catalog.duplicates import DeduplicateConfig
 from tasks.catalog.fingerprint import catalog_fingerprint, dataset_id
 from tasks.catalog.reader import CatalogConfig, read_catalog, write_catalog
@@ -55,7 +55,11 @@ def read(
     with progress("Reading the catalogue", None, unit="records") as bar:
         found = read_catalog(catalog, config, image_base_url=image_base_url, on_read=bar.advance)
     fingerprint = catalog_fingerprint(found.records)
-    rules = {"deduplicate": asdict(deduplicate), "sample": asdict(sample), "image": asdict(image)}
+    rules = {
+        "deduplicate": asdict(deduplicate),
+        "sample": asdict(sample),
+        "image": {**asdict(image), "decoder": DECODER},
+    }
     name = dataset_id(fingerprint, rules)
     folder = workdir / "datasets" / name
     facts = {

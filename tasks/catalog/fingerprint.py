@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 2  # 2: of a JPEG that is shrunk much, less is read
+SCHEMA_VERSION = 3
 
 
 def catalog_fingerprint(records: pa.Table) -> str:
@@ -45,8 +45,8 @@ def dataset_id(
 
     Args:
         fingerprint: of the catalogue's records.
-        rules: the configurations that decide what the dataset holds (deduplicate, sample, image), as dictionaries.
-            Never the base url, the settings of fetching, or who runs it.
+        rules: the configurations that decide what the dataset holds (deduplicate, sample, image, and what decodes its
+            pictures), as dictionaries. Never the base url, the settings of fetching, or who runs it.
         schema_version: of the files in the folder.
     """
     text = json.dumps([fingerprint, rules, schema_version], sort_keys=True, separators=(",", ":"))

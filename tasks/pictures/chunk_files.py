@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import PARTIAL_SUFFIX, atomic_path
-from model.picture import ImageConfig
+from model.picture import DECODER, ImageConfig
 from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.tables import read_table, write_rows
 
@@ -76,7 +76,7 @@ class ChunkFile:
 
     def write_outcomes(self, outcomes: list[Outcome], verdict_key: str) -> None:
         """Write its outcomes; with them the chunk counts."""
-        metadata = {"verdict_key": verdict_key, "size_px": str(self.image.size_px), "resize": self.image.resize}
+        metadata = {"verdict_key": verdict_key, **pixel_rule(self.image)}
         with atomic_path(self.outcomes) as partial:
             write_rows(partial, (outcome.as_row() for outcome in outcomes), SCHEMA.with_metadata(metadata))
 
@@ -111,6 +111,11 @@ def write_picture(descriptor: int, place: int, pixels: NDArray[np.uint8]) -> str
         count = os.pwrite(descriptor, left, position)
         left, position = left[count:], position + count
     return hashlib.sha256(data).hexdigest()
+
+
+def pixel_rule(image: ImageConfig) -> dict[str, str]:
+    """What decides a picture's pixels beside its file: only where it is equal can they be reused."""
+    return {"size_px": str(image.size_px), "resize": image.resize, "decoder": DECODER}
 
 
 def chunks_folder(folder: Path) -> Path:

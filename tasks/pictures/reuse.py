@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model.picture import ImageConfig
+from model.picture import DECODER, ImageConfig
 from model.store import PictureStore
-from tasks.pictures.chunk_files import ChunkFile, existing_chunks
+from tasks.pictures.chunk_files import ChunkFile, existing_chunks, pixel_rule
 from tasks.pictures.outcome import SCHEMA, Outcome
 
 OUTCOMES_FILE = "outcomes.parquet"
@@ -58,10 +58,8 @@ def find_reusable(datasets: Sequence[Path], url_keys: set[str], image: ImageConf
             _find_in_stores(folder, wanted, image, found)
         for file in existing_chunks(folder, image):
             metadata = pq.read_schema(file.outcomes).metadata or {}
-            if (metadata.get(b"size_px"), metadata.get(b"resize")) != (
-                str(image.size_px).encode(),
-                image.resize.encode(),
-            ) or not file.pixels.is_file():
+            same = all(metadata.get(name.encode()) == value.encode() for name, value in pixel_rule(image).items())
+            if not same or not file.pixels.is_file():
                 continue
             for row in pq.read_table(file.outcomes, filters=pc.field("url_key").isin(wanted)).to_pylist():
                 if (outcome := Outcome(**row)).usable:
@@ -77,7 +75,7 @@ def _find_in_stores(folder: Path, wanted: list[str], image: ImageConfig, found: 
             store = PictureStore(folder / name)
         except (OSError, ValueError):
             continue
-        if (store.info.size_px, store.info.resize) == (image.size_px, image.resize):
+        if (store.info.size_px, store.info.resize, store.info.decoder) == (image.size_px, image.resize, DECODER):
             stores[name] = store
     table = pq.read_table(folder / OUTCOMES_FILE, filters=pc.field("url_key").isin(wanted))
     for row in table.to_pylist():

@@ -130,7 +130,7 @@ def test_a_jpeg_decoded_at_a_smaller_scale_is_as_good_as_in_full(size: tuple[int
     image = Image.fromarray(np.clip(shading / 2 + weave + stripes, 0, 255).astype(np.uint8))
     data = encoded(image, quality=90, progressive=progressive)
     assert psnr_db(decode(data, ImageConfig(size_px=256)), plainly(data, 256)) >= 38
-    assert np.array_equal(decode_with_size(data, ImageConfig(), margin=math.inf).pixels, plainly(data, 256))
+    assert psnr_db(decode_with_size(data, ImageConfig(), margin=math.inf).pixels, plainly(data, 256)) >= 48
 
 
 def test_the_same_bytes_give_the_same_pixels() -> None:

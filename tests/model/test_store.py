@@ -13,6 +13,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from model.picture import DECODER
 from model.store import COMPRESSIONS, PictureStore, StoreInfo, write_store
 
 ROWS, SIZE_PX = 9, 16
@@ -63,7 +64,8 @@ def test_the_file_is_plain_hdf5(store: PictureStore) -> None:
         assert np.array_equal(file["images"][:], PICTURES)
         assert file["record_id"].asstr()[2] == "räcord-2"
         assert dict(file.attrs) == {
-            "schema_version": 2,
+            "schema_version": 3,
+            "decoder": DECODER,
             "size_px": SIZE_PX,
             "resize": "squash",
             "fingerprint": "f",
@@ -143,7 +145,7 @@ def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
 def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
-    with pytest.raises(ValueError, match="no picture store of schema 2"):
+    with pytest.raises(ValueError, match="no picture store of schema 3"):
         PictureStore(tmp_path / "other.h5")
 
 
