@@ -9,8 +9,8 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +32,11 @@ from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
 READERS = 2
-READ_AHEAD = 16  # pictures
+BLOCK_ROWS = 32  # handed from thread to thread at once: waking one up costs as much as a picture's digest
 PACKED_SCHEMA = pa.schema(
     [*SCHEMA, ("store", pa.string()), ("row", pa.int64()), ("repeats_id", pa.string())]  # "", -1, "": not a row
 )
+Block = list[tuple[Outcome, NDArray[np.uint8]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +96,22 @@ def pack(
     total = sum(len(rows) for rows in selection.rows.values())
     digest = hashlib.sha256()
     places: dict[str, tuple[str, int]] = {}
-    with progress("Packing pictures", total, unit="pictures") as bar:
+
+    def update(block: Block) -> None:
+        for row, pixels in block:
+            update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
+
+    with progress("Packing pictures", total, unit="pictures") as bar, ThreadPoolExecutor(1, "digest") as digester:
         for store, names in STORES.items():
             rows = [row for name in names for row in selection.rows[name]]
 
             def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
-                for row, pixels in _read_rows(rows, outcomes):
-                    update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
-                    yield row.record_id, row.split, pixels
-                    bar.advance()
+                for block in _read_blocks(rows, outcomes):
+                    digested = digester.submit(update, block)
+                    for row, pixels in block:  # written meanwhile
+                        yield row.record_id, row.split, pixels
+                    digested.result()
+                    bar.advance(len(block))
 
             info = StoreInfo(
                 rows=len(rows),
@@ -163,33 +171,37 @@ def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -
             )
 
 
-def _read_rows(
-    rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]
-) -> Iterator[tuple[Outcome, NDArray[np.uint8]]]:
-    """The rows' pictures uint8 (C, S, S), one after the other, each checked against its digest.
+def _read_blocks(rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]) -> Iterator[Block]:
+    """The rows with their pictures uint8 (C, S, S), in order, each picture checked against its digest.
 
     Other threads read and check ahead: it takes as long as what is done with them.
     """
-    current: ChunkFile | None = None
-    descriptor = -1
-    ahead: deque[tuple[Outcome, ChunkFile, Future[NDArray[np.uint8] | None]]] = deque()
-    with ExitStack() as stack:
-        readers = stack.enter_context(ThreadPoolExecutor(READERS, thread_name_prefix="read"))
-        for row in [*rows, *[None] * READ_AHEAD]:
-            if row is not None:
-                file = outcomes[row.split][row.order][1]
-                if file is not current:
-                    descriptor = os.open(file.pixels, os.O_RDONLY)
-                    stack.callback(os.close, descriptor)
-                    current = file
-                ahead.append((row, file, readers.submit(file.read_picture, descriptor, row)))
-            if ahead and (row is None or len(ahead) > READ_AHEAD):
-                first, file, read = ahead.popleft()
-                pixels = read.result()
+    ahead: deque[Future[Block]] = deque()
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
+        for start in range(0, len(rows), BLOCK_ROWS):
+            some = [(row, outcomes[row.split][row.order][1]) for row in rows[start : start + BLOCK_ROWS]]
+            ahead.append(readers.submit(_read_block, some))
+            if len(ahead) > READERS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _read_block(rows: list[tuple[Outcome, ChunkFile]]) -> Block:
+    """Some rows, most of them from the same chunk."""
+    block: Block = []
+    for file, some in groupby(rows, key=lambda pair: pair[1]):
+        descriptor = os.open(file.pixels, os.O_RDONLY)
+        try:
+            for row, _ in some:
+                pixels = file.read_picture(descriptor, row)
                 if pixels is None:
-                    file.outcomes.unlink()
+                    file.outcomes.unlink(missing_ok=True)
                     raise RunError(f"{file.pixels} is damaged: resume fetches these pictures again")
-                yield first, pixels
+                block.append((row, pixels))
+        finally:
+            os.close(descriptor)
+    return block
 
 
 def _write_outcomes(
