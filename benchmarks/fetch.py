@@ -27,22 +27,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks.corpus import BASELINE, STUDIO, Corpus, make_corpus
-from model.picture import ImageConfig, decode, decode_with_size
-from tasks.pictures.chunk_files import Chunk, remove_chunks
-from tasks.pictures.chunks import fetch_chunk
+from benchmarks.engine import IMAGE, write_sample
+from model.picture import decode, decode_with_size
 from tasks.pictures.fetcher import available_cores
-from tasks.pictures.pack import PackSummary, pack
-from tasks.pictures.selection import next_chunks
-from tasks.pictures.settings import FetchConfig
 
 REFERENCE = "img2dataset==1.47.0"
-IMAGE = ImageConfig()
-CONFIG = FetchConfig(allow_private_hosts=True)
-CHUNKS_AT_ONCE = 3
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 {user}
@@ -107,53 +98,14 @@ def run_reference(program: Path, urls: list[str], folder: Path) -> None:
     assert done == len(urls), f"img2dataset fetched {done} of {len(urls)}"
 
 
-def write_sample(folder: Path, urls: list[str]) -> None:
-    """A dataset's folder with nothing but its sample."""
-    folder.mkdir(parents=True)
-    rows = {
-        "record_id": [f"{number}" for number in range(len(urls))],
-        "url": urls,
-        "references": [["words"]] * len(urls),
-        "split": ["train"] * len(urls),
-        "order": list(range(len(urls))),
-        "in_sample": [True] * len(urls),
-    }
-    pq.write_table(pa.table(rows), folder / "sample.parquet")
-
-
 def run_engine(urls: list[str], folder: Path) -> float:
     """Fetch with the engine in a process of its own; returns its peak memory in MB."""
     write_sample(folder, urls)
-    command = [sys.executable, "-m", "benchmarks.fetch", "--engine", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.engine", str(folder)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     facts = json.loads(answer.stdout)
     assert facts["rows"] == len(urls), f"the engine fetched {facts['rows']} of {len(urls)}"
     return float(facts["peak_mb"])
-
-
-def fetch_and_pack(folder: Path, chunks_at_once: int) -> PackSummary:
-    """Bring a sample to the finished HDF5 files by the engine alone; its chunks are still there."""
-
-    def fetch(chunk: Chunk) -> None:
-        fetch_chunk(folder, chunk, base_url=None, image=IMAGE, config=CONFIG)
-
-    with ThreadPoolExecutor(chunks_at_once) as pool:
-        while chunks := next_chunks(folder, base_url=None, image=IMAGE, config=CONFIG, find_repeats=None):
-            list(pool.map(fetch, chunks))
-    return pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
-
-
-def engine(folder: Path) -> None:
-    """What the process of `run_engine` does."""
-    packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
-    remove_chunks(folder)
-    print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_memory_mb()}))
-
-
-def peak_memory_mb() -> float:
-    """Of this program: unlike getrusage's figure, not of the parent that it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def decode_from_memory(files: list[bytes]) -> None:
@@ -242,11 +194,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("workspace/benchmarks/fetch"), help="kept between runs")
-    parser.add_argument("--engine", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.engine:
-        engine(arguments.engine)
-        return
     arguments.folder = arguments.folder.resolve()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if shutil.which("nginx") is None:

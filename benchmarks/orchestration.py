@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from benchmarks.corpus import STUDIO, make_corpus
-from benchmarks.fetch import CONFIG, IMAGE, fetch_and_pack, nginx, peak_memory_mb, write_sample
+from benchmarks.engine import CONFIG, IMAGE, fetch_and_pack, peak_memory_mb, write_sample
+from benchmarks.fetch import nginx
 from flows.server import PrefectServer
 
 
@@ -42,9 +43,8 @@ def engine_alone(folder: Path) -> str:
     from tasks.manifest import write_manifest
     from tasks.pictures.chunk_files import remove_chunks
     from tasks.pictures.reuse import OUTCOMES_FILE
-    from tasks.runner import CHUNKS_AT_ONCE
 
-    packed = fetch_and_pack(folder, CHUNKS_AT_ONCE)
+    packed = fetch_and_pack(folder)
     write_manifest(folder, "pack", files=[folder / "train.h5", folder / "test.h5", folder / OUTCOMES_FILE], facts={})
     remove_chunks(folder)
     return packed.digest

@@ -52,7 +52,7 @@ def _fail(error: Exception, code: int) -> int:
 
 def set_up_logging() -> None:
     """Our own lines to stderr, plainly; other libraries only when something is wrong."""
-    from tasks.progress import ConsoleHandler
+    from tasks.terminal import ConsoleHandler
 
     handler = ConsoleHandler()
     for name in ("flows", "tasks", "model"):

@@ -20,9 +20,8 @@ from model.configuration import check, check_choice, setting
 from model.jpeg import last_bits_db, without_last_bits
 
 RESIZE_RULES = ("squash", "crop", "pad")
-# What shops serve, as far as this Pillow reads it. Its other formats stay shut: some start other programs (EPS).
-Image.init()
-FORMATS = sorted({"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"} & Image.OPEN.keys())
+# What shops serve, the most frequent first. Pillow's other formats stay shut: some start other programs (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF")
 MAX_PIXELS = 64_000_000
 MIN_SIDE_PX = 4  # less is a tracking pixel, not a product
 # Shrinking begins by what costs least: a JPEG decoded at 1/2, 1/4 or 1/8. At least this many times the size asked for,

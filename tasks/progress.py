@@ -6,33 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_INTERVAL_S = 10.0
 logger = logging.getLogger(__name__)
-console = Console(stderr=True)
-
-
-class ConsoleHandler(logging.Handler):
-    """Log lines to the same console as the bars, so that neither garbles the other."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message, whole, on lines of its own."""
-        console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
-
-
 _lock = threading.Lock()
 _open: dict[str, "Bar"] = {}
-_display: Progress | None = None
+_display: "Progress | None" = None
 
 
 class Bar:
@@ -89,18 +72,10 @@ def progress(step: str, total: int | None, *, unit: str) -> Iterator[Bar]:
         bar = _open.get(step)
         owner = bar is None
         if bar is None:
-            if _display is None and console.is_terminal and sys.stderr.isatty():
-                _display = Progress(
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    TimeElapsedColumn(),
-                    TextColumn("left"),
-                    TimeRemainingColumn(),
-                    TextColumn("{task.fields[note]}"),
-                    console=console,
-                )
-                _display.start()
+            if _display is None and sys.stderr.isatty():
+                from tasks.terminal import start_display
+
+                _display = start_display()
             bar = _open[step] = Bar(step, total, unit)
     try:
         yield bar

@@ -25,7 +25,8 @@ class Fetcher:
     def __init__(self, config: FetchConfig, named: tuple[str, ...]) -> None:
         keep_freed_memory()
         self.users = 0
-        self.pool = ThreadPoolExecutor(config.decode_threads or available_cores(), thread_name_prefix="decode")
+        # One more than cores: each waits now and then, for the disk or for the interpreter.
+        self.pool = ThreadPoolExecutor(config.decode_threads or available_cores() + 1, thread_name_prefix="decode")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()

@@ -14,7 +14,7 @@ class FetchConfig:
 
     concurrency: int = setting(64, "requests in flight in all")
     concurrency_per_host: int = setting(16, "requests in flight to one host")
-    decode_threads: int = setting(0, "threads that decode and resize; 0 is one a core")
+    decode_threads: int = setting(0, "threads that decode and resize; 0 is one a core, and one more")
     chunk_rows: int = setting(500, "pictures in a chunk: what is asked again after a kill")
     attempts: int = setting(4, "times that a picture is asked for when the failure may pass")
     backoff_s: float = setting(0.5, "mean wait before the second attempt; doubles with each", unit="s")
