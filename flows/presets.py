@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder.dropout": 0.3,
         "decoder.word_head": True,
         "train.batch_size": 16,
-        "train.epochs": 7,
+        "train.epochs": 8,
         "train.encoder_learning_rate": 1e-3,
         "train.decoder_learning_rate": 2e-3,
         "train.schedule": "cosine",
