@@ -20,7 +20,7 @@ from tasks.pictures.settings import FetchConfig
 
 IMAGE = ImageConfig()
 CONFIG = FetchConfig(allow_private_hosts=True)
-CHUNKS_AT_ONCE = 2  # as tasks/runner.py, whose import would bring Prefect
+CHUNKS_AT_ONCE = 4  # as tasks/runner.py, whose import would bring Prefect
 
 
 def write_sample(folder: Path, urls: list[str]) -> None:

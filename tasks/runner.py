@@ -10,7 +10,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from model.errors import RunError, UserError
 from tasks.pictures.fetcher import available_cores
 
-CHUNKS_AT_ONCE = 2  # one is decoding while the other waits for its last pictures
+CHUNKS_AT_ONCE = 4  # some decode while others wait for their last pictures, asked for again after a pause
 ANSWER_TIMEOUT_S = 30
 Runner = TaskRunner[PrefectFuture[Any]]
 
