@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.picture import ImageConfig
+from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.chunk_files import Chunk, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.pack import PackSummary, pack
 from tasks.pictures.selection import next_chunks
-from tasks.pictures.settings import FetchConfig
+from tasks.pictures.settings import CHUNKS_AT_ONCE, FetchConfig
 
 IMAGE = ImageConfig()
 CONFIG = FetchConfig(allow_private_hosts=True)
-CHUNKS_AT_ONCE = 4  # as tasks/runner.py, whose import would bring Prefect
 
 
 def write_sample(folder: Path, urls: list[str]) -> None:
@@ -34,7 +34,7 @@ def write_sample(folder: Path, urls: list[str]) -> None:
         "order": list(range(len(urls))),
         "in_sample": [True] * len(urls),
     }
-    pq.write_table(pa.table(rows), folder / "sample.parquet")
+    pq.write_table(pa.table(rows), folder / SAMPLE_FILE)
 
 
 def fetch_and_pack(folder: Path) -> PackSummary:

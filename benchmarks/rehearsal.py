@@ -28,8 +28,7 @@ from benchmarks.picture_server import serve
 from benchmarks.stages import Watch
 from flows.server import LOOPBACK, answers, free_port
 from model.store import PictureStore
-from tasks.pictures.settings import FetchConfig
-from tasks.runner import CHUNKS_AT_ONCE
+from tasks.pictures.settings import CHUNKS_AT_ONCE, FetchConfig
 from tasks.runs import all_runs
 from tasks.tracking.config import TrackingConfig
 from tasks.tracking.registry import Registry

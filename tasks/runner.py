@@ -9,8 +9,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from model.errors import RunError, UserError
 from tasks.pictures.fetcher import available_cores
+from tasks.pictures.settings import CHUNKS_AT_ONCE
 
-CHUNKS_AT_ONCE = 4  # some decode while others wait for their last pictures, asked for again after a pause
 ANSWER_TIMEOUT_S = 30
 Runner = TaskRunner[PrefectFuture[Any]]
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model.picture import DECODER, ImageConfig
+from model.picture import ImageConfig
 from model.store import PictureStore
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks, pixel_rule
 from tasks.pictures.outcome import SCHEMA, Outcome
@@ -75,7 +75,7 @@ def _find_in_stores(folder: Path, wanted: list[str], image: ImageConfig, found: 
             store = PictureStore(folder / name)
         except (OSError, ValueError):
             continue
-        if (store.info.size_px, store.info.resize, store.info.decoder) == (image.size_px, image.resize, DECODER):
+        if all(str(getattr(store.info, name)) == value for name, value in pixel_rule(image).items()):
             stores[name] = store
     table = pq.read_table(folder / OUTCOMES_FILE, filters=pc.field("url_key").isin(wanted))
     for row in table.to_pylist():

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from model.configuration import check, check_choice, setting
 from model.store import COMPRESSIONS
 
+# In one process: some decode while others wait for their last pictures, asked for again after a pause.
+CHUNKS_AT_ONCE = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class FetchConfig:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from model.bicubic import resize, with_pillow
 from model.picture import FORMATS, RESIZE_RULES, ImageConfig, PictureError, decode, decode_with_size
 from tests.catalogs import real_catalog
 from tests.tasks.faulty_server import encoded, picture, png_bomb, png_header_only
@@ -23,10 +25,10 @@ def psnr_db(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def plainly(data: bytes, size_px: int) -> NDArray[np.uint8]:
+def plainly(data: bytes, size_px: int, *, by: Callable[..., Image.Image] = with_pillow) -> NDArray[np.uint8]:
     """The slow reference: decode in full, turn, convert, squash."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return np.asarray(by(image, (size_px, size_px), (0, 0, *image.size))).transpose(2, 0, 1)
 
 
 def upright() -> NDArray[np.uint8]:
@@ -130,7 +132,9 @@ def test_a_jpeg_decoded_at_a_smaller_scale_is_as_good_as_in_full(size: tuple[int
     image = Image.fromarray(np.clip(shading / 2 + weave + stripes, 0, 255).astype(np.uint8))
     data = encoded(image, quality=90, progressive=progressive)
     assert psnr_db(decode(data, ImageConfig(size_px=256)), plainly(data, 256)) >= 38
-    assert psnr_db(decode_with_size(data, ImageConfig(), margin=math.inf).pixels, plainly(data, 256)) >= 48
+    in_full = decode_with_size(data, ImageConfig(), margin=math.inf).pixels
+    assert np.array_equal(in_full, plainly(data, 256, by=resize))
+    assert psnr_db(in_full, plainly(data, 256)) >= 48
 
 
 def test_the_same_bytes_give_the_same_pixels() -> None:
