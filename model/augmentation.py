@@ -1,6 +1,6 @@
 """Pictures as training sees them: mirrored, turned and moved a little, on their own device, by chances drawn before.
 
-B batch, S picture side.
+B batch, S picture side, V the view's side.
 """
 
 import numpy as np
@@ -30,21 +30,22 @@ def views(
     return np.stack(rows, 1).astype(np.float32)  # (B, 2, 3)
 
 
-def augment(pictures: Tensor, flip: Tensor, view: Tensor) -> Tensor:
-    """Mirror, turn and move pictures; what is left empty repeats the border.
+def augment(pictures: Tensor, flip: Tensor, view: Tensor, *, view_px: int) -> Tensor:
+    """Mirror, turn, move and shrink pictures; what is left empty repeats the border.
 
     Args:
         pictures: (B, 3, S, S), uint8.
         flip: (B,) bool, which to mirror.
         view: (B, 2, 3), see `views`.
+        view_px: V, the side of what comes out.
 
     Returns:
-        (B, 3, S, S): float if any picture is turned or moved, else uint8.
+        (B, 3, V, V): float if any picture is turned, moved or shrunk, else uint8.
     """
     pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
-    if (view == STILL.to(view.device)).all():
+    if view_px == pictures.shape[3] and (view == STILL.to(view.device)).all():
         return pictures
-    places = functional.affine_grid(view, list(pictures.shape), align_corners=False)
+    places = functional.affine_grid(view, [*pictures.shape[:2], view_px, view_px], align_corners=False)
     seen: Tensor = functional.grid_sample(
         pictures.float(), places, mode="bilinear", padding_mode="border", align_corners=False
     )

@@ -111,8 +111,8 @@ class Batch:
     """One process's share of a batch, captions by falling length.
 
     seen: pictures uint8 (B, 3, S, S), or cached features float16 (B, N, D). captions: (B, T), padded. flip: (B,) bool.
-    view: (B, 2, 3), see `model.augmentation`. words, count: what the whole batch holds over all processes. idle: this
-    process's share is empty; it computes one caption that counts nothing.
+    view: (B, 2, 3), view_px: see `model.augmentation`. words, count: what the whole batch holds over all processes.
+    idle: this process's share is empty; it computes one caption that counts nothing.
     """
 
     seen: Tensor
@@ -120,6 +120,7 @@ class Batch:
     lengths: list[int]
     flip: Tensor
     view: Tensor
+    view_px: int
     words: int
     count: int
     idle: bool
@@ -162,10 +163,12 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
         horizontal_flip: bool,
         rotation_degrees: float,
         jitter: float,
+        view_px: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        self.seen, self.split, self.rank, self.processes = seen, split, rank, processes
+        self.seen, self.split, self.view_px = seen, split, view_px
+        self.rank, self.processes = rank, processes
         generator = np.random.default_rng([seed, epoch])
         count = len(split.captions)
         self.batches = _bucket(split, batch_size, generator)
@@ -194,6 +197,7 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
             lengths=lengths,
             flip=torch.from_numpy(self.flip[mine]),
             view=torch.from_numpy(self.view[mine]),
+            view_px=self.view_px,
             words=sum(self.split.lengths(whole.tolist())) - len(whole),
             count=len(whole),
             idle=idle,

@@ -101,7 +101,7 @@ class Loop:
         self.learn = Step(self.captioner, self.config, self.own, self.optimizer, self.scaler)
         self._measure()
 
-    def _batches(self) -> EpochBatches:
+    def _batches(self, view_px: int) -> EpochBatches:
         config = self.config
         return EpochBatches(
             self.seen,
@@ -112,14 +112,15 @@ class Loop:
             horizontal_flip=config.horizontal_flip,
             rotation_degrees=0 if self.own else config.rotation_degrees,
             jitter=0 if self.own else config.jitter,
+            view_px=view_px,
             rank=distributed.rank(),
             processes=distributed.processes(),
         )
 
     def _measure(self) -> None:
-        """Log what a step and an epoch will take."""
+        """Log what a step and an epoch will take, on whole pictures."""
         self.captioner.train()
-        batches = self._batches()
+        batches = self._batches(self.store.info.size_px)
         step_s, left = self.learn.measure_s(batches), self.config.epochs - self.epoch + 1
         minutes = step_s * len(batches) / 60
         logger.info("a training step takes about %.2f s for %d captions", step_s, self.config.batch_size)
@@ -127,7 +128,7 @@ class Loop:
 
     def _epoch(self) -> None:
         self.captioner.train()
-        batches = self._batches()
+        batches = self._batches(self.config.view_px(self.store.info.size_px, self.epoch))
         loader = torch.utils.data.DataLoader(
             batches,
             batch_size=None,

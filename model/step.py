@@ -33,7 +33,7 @@ class Objective(nn.Module):
         """
         seen = batch.seen.to(device, non_blocking=True)
         if self.own is None:
-            seen = augment(seen, batch.flip.to(device), batch.view.to(device))
+            seen = augment(seen, batch.flip.to(device), batch.view.to(device), view_px=batch.view_px)
         captions = batch.captions.to(device, non_blocking=True)
         taught = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)

@@ -39,6 +39,7 @@ class TrainConfig:
     horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
     rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
     jitter: float = setting(0.0, "Training pictures are enlarged, shrunk and moved by up to ± this share of their size")
+    small_first: float = setting(1.0, "In the first half of the epochs pictures are shrunk to this share of their side")
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("auto", "Training multiplies in fp32, bf16 or fp16; auto: the fastest on this device")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
@@ -56,6 +57,7 @@ class TrainConfig:
         for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
             check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         check(0 < self.decay <= 1, "train.decay", self.decay, "in (0, 1]")
+        check(0.25 <= self.small_first <= 1, "train.small_first", self.small_first, "in [0.25, 1]")
         check(0 <= self.jitter < 1, "train.jitter", self.jitter, "in [0, 1)")
         check(0 <= self.average < 1, "train.average", self.average, "in [0, 1)")
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
@@ -64,6 +66,10 @@ class TrainConfig:
         check_choice("train.device", self.device, DEVICES)
         check_choice("train.precision", self.precision, PRECISIONS)
 
+    def view_px(self, size_px: int, epoch: int) -> int:
+        """The side at which pictures of a side are seen in an epoch, from 1."""
+        return round(size_px * self.small_first) if 2 * (epoch - 1) < self.epochs else size_px
+
 
 # These may change between an interruption and its resumption without another outcome being asked for.
 # (warm_start: a folder may move, and a checkpoint needs it no more.)
@@ -71,6 +77,7 @@ FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "processes", "chec
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:
-    """What an interrupted run must be resumed with. A cosine's course depends on `epochs`; else it is a mere limit."""
-    free = set(FREE_SETTINGS) - ({"epochs"} if config.schedule == "cosine" else set())
+    """What an interrupted run must be resumed with. `epochs` is a mere limit where no course depends on it."""
+    planned = config.schedule == "cosine" or config.small_first < 1
+    free = set(FREE_SETTINGS) - ({"epochs"} if planned else set())
     return {name: value for name, value in asdict(config).items() if name not in free}

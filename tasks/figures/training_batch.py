@@ -41,9 +41,10 @@ def draw_training_batch(
         horizontal_flip=config.horizontal_flip,
         rotation_degrees=config.rotation_degrees,
         jitter=config.jitter,
+        view_px=config.view_px(store.info.size_px, epoch),
     )
     batch = batches[0]
-    seen = augment(batch.seen, batch.flip, batch.view)[:MOST]  # (B, 3, S, S)
+    seen = augment(batch.seen, batch.flip, batch.view, view_px=batch.view_px)[:MOST]  # (B, 3, S, S)
     shown = seen.round().clamp(0, 255).byte().numpy().astype(np.uint8)
     texts = [" ".join(words.decode(indices)) for indices in batch.captions[:MOST].tolist()]
     return draw_batch(shown, texts, path, title=f"One training batch as the model sees it (epoch {epoch})")

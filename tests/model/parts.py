@@ -29,7 +29,12 @@ TRAIN = TrainConfig(
 )
 
 # Every part of training that has a state of its own.
-EVERYTHING: dict[str, Any] = {"average": 0.9, "decoder": replace(DECODER, word_head=True), "schedule": "cosine"}
+EVERYTHING: dict[str, Any] = {
+    "average": 0.9,
+    "decoder": replace(DECODER, word_head=True),
+    "schedule": "cosine",
+    "small_first": 0.75,
+}
 
 
 def drawn_picture(generator: np.random.Generator, size_px: int = 32) -> tuple[NDArray[np.uint8], list[str]]:

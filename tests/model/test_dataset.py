@@ -23,6 +23,7 @@ def read(data: Path, max_words: int = 50) -> tuple[PictureStore, Split, Split]:
 
 def epoch(store: PictureStore, split: Split, **changes: int) -> EpochBatches:
     settings = {"batch_size": 4, "seed": 1, "epoch": 1, "horizontal_flip": True, "rotation_degrees": 10, "jitter": 0.1}
+    settings["view_px"] = store.info.size_px
     return EpochBatches(Pictures(store), split, **{**settings, **changes})  # type: ignore[arg-type]
 
 
@@ -153,11 +154,11 @@ def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
 def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:
     pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
     flip = torch.tensor([True, False, True])
-    out = augment(pictures, flip, view())
+    out = augment(pictures, flip, view(), view_px=8)
     assert out.dtype == torch.uint8
     assert torch.equal(out[0], pictures[0].flip(2))
     assert torch.equal(out[1], pictures[1])
-    turned = augment(pictures, torch.zeros(3, dtype=torch.bool), view(turn_degrees=[0, 90, 0]))
+    turned = augment(pictures, torch.zeros(3, dtype=torch.bool), view(turn_degrees=[0, 90, 0]), view_px=8)
     torch.testing.assert_close(turned[1], torch.rot90(pictures[1], 1, (1, 2)).float(), rtol=0, atol=0.01)
     torch.testing.assert_close(turned[2], pictures[2].float(), rtol=0, atol=0.01)
 
@@ -165,12 +166,22 @@ def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:
 def test_a_view_is_moved_by_its_shift_and_enlarged_by_its_zoom() -> None:
     pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
     none = torch.zeros(3, dtype=torch.bool)
-    moved = augment(pictures, none, view(shift=[(0, 0), (0.25, 0), (0, -0.5)]))  # an eighth and a quarter of the side
+    # by an eighth and a quarter of the side
+    moved = augment(pictures, none, view(shift=[(0, 0), (0.25, 0), (0, -0.5)]), view_px=8)
     torch.testing.assert_close(moved[1, :, :, :7], pictures[1, :, :, 1:].float(), rtol=0, atol=0.01)
     torch.testing.assert_close(moved[2, :, 2:], pictures[2, :, :6].float(), rtol=0, atol=0.01)
-    enlarged = augment(pictures, none, view(zoom=[1, 0.5, 1]))
+    enlarged = augment(pictures, none, view(zoom=[1, 0.5, 1]), view_px=8)
     middle = torch.nn.functional.interpolate(pictures.float(), scale_factor=2, mode="bilinear")[1, :, 4:12, 4:12]
     torch.testing.assert_close(enlarged[1], middle, rtol=0, atol=0.01)
+
+
+def test_a_smaller_view_shows_the_whole_picture_smaller() -> None:
+    pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    flip = torch.tensor([True, False, False])
+    half = augment(pictures, flip, view(), view_px=4)
+    means = torch.nn.functional.avg_pool2d(pictures.float(), 2)
+    torch.testing.assert_close(half[0], means[0].flip(2), rtol=0, atol=0.01)
+    torch.testing.assert_close(half[1:], means[1:], rtol=0, atol=0.01)
 
 
 def view(turn_degrees: Any = (0, 0, 0), zoom: Any = (1, 1, 1), shift: Any = ((0, 0),) * 3) -> torch.Tensor:

@@ -55,6 +55,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+NOTHING = EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8)
+
+
 def state(model_dir: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(model_dir / "weights.safetensors")
 
@@ -73,7 +76,7 @@ def final_weights(run: Path) -> bytes:
 def test_four_pictures_are_learned_by_heart_with_their_ends(tmp_path: Path) -> None:
     data = write_data(tmp_path, train=4, validation=1, seed=3)
     result = run_training(
-        data, tmp_path / "run", encoder=EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8),
+        data, tmp_path / "run", encoder=NOTHING,
         decoder=DecoderConfig(attention_size=32, embedding_size=32, hidden_size=64, dropout=0.0),
         epochs=100, horizontal_flip=False, rotation_degrees=0, regularisation=0, stop_patience_epochs=100,
         decay=1.0, encoder_learning_rate=2e-3,
@@ -126,6 +129,24 @@ def test_auto_takes_bfloat16_on_a_cpu_only_where_larger_products_gain_by_it_too(
         assert chosen == torch.bfloat16
     if gain < 0.8:
         assert chosen == torch.float32
+
+
+@pytest.mark.parametrize(("epochs", "sides"), [(1, [24]), (2, [24, 32]), (3, [24, 24, 32])])
+def test_the_first_half_of_the_epochs_sees_smaller_pictures_and_the_last_epoch_whole_ones(
+    data: Path, tmp_path: Path, epochs: int, sides: list[int]
+) -> None:
+    taught: list[int] = []  # sides of the pictures that the encoder saw
+    described: list[int] = []
+
+    def look(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, Encoder):
+            (taught if module.training else described).append(inputs[0].shape[3])
+
+    with torch.nn.modules.module.register_module_forward_pre_hook(look):
+        run_training(data, tmp_path / "run", epochs=epochs, small_first=0.75, batch_size=20, encoder=NOTHING)
+    measured = 3  # steps that change nothing, before the first
+    assert taught == [32] * measured + sides
+    assert set(described) == {32}
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
