@@ -27,6 +27,11 @@ class Captioner(nn.Module):
         self.encoder = Encoder(encoder, load_weights=load_weights)
         self.decoder = Decoder(decoder, vocabulary_size=vocabulary_size, encoder_size=self.encoder.size)
 
+    @property
+    def decoder_precision(self) -> torch.dtype | None:
+        """The number format of the decoder's products as it is; None: the weights' own. float16 is not for it."""
+        return torch.bfloat16 if self.training and self.precision == torch.bfloat16 else None
+
     def grid(self, seen: Tensor, own: tuple[int, int] | None = None) -> Grid:
         """The attention grid of pictures (B, 3, S, S), or of features (B, N, D) on a known grid."""
         if own is None:
@@ -38,6 +43,5 @@ class Captioner(nn.Module):
     def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:
         """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row."""
         grid = self.grid(seen, own)
-        fast = self.training and self.precision == torch.bfloat16
-        taught: Taught = self.decoder(grid, captions, lengths, torch.bfloat16 if fast else None)
+        taught: Taught = self.decoder(grid, captions, lengths, self.decoder_precision)
         return taught

@@ -6,7 +6,7 @@ B batch, T words, S picture side, N the encoder's own positions, D encoder.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,11 @@ class Split:
     captions: list[list[int]]
     owner: NDArray[np.int64]
     cut: int
+
+    def one_caption_each(self) -> "Split":
+        """The same pictures, each with its first caption alone."""
+        first = [int(np.searchsorted(self.owner, picture)) for picture in range(len(self.rows))]
+        return replace(self, captions=[self.captions[place] for place in first], owner=np.arange(len(self.rows)))
 
     def lengths(self, captions: Sequence[int]) -> list[int]:
         """How long captions are, ``<start>`` and ``<end>`` counted."""
@@ -110,11 +115,13 @@ def read_splits(
 class Batch:
     """One process's share of a batch, captions by falling length.
 
-    seen: pictures uint8 (B, 3, S, S), or cached features float16 (B, N, D). captions: (B, T), padded. flip: (B,) bool.
-    view: (B, 2, 3), view_px: see `model.augmentation`. words, count: what the whole batch holds over all processes.
-    idle: this process's share is empty; it computes one caption that counts nothing.
+    pictures: their places in the split. seen: pictures uint8 (B, 3, S, S), or cached features float16 (B, N, D).
+    captions: (B, T), padded. flip: (B,) bool. view: (B, 2, 3), view_px: see `model.augmentation`. words, count: what
+    the whole batch holds over all processes. idle: this process's share is empty; it computes one caption that counts
+    nothing.
     """
 
+    pictures: list[int]
     seen: Tensor
     captions: Tensor
     lengths: list[int]
@@ -190,9 +197,10 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
         captions = torch.zeros(len(mine), max(lengths), dtype=torch.long)
         for place, caption in enumerate(mine):
             captions[place, : lengths[place]] = torch.tensor(self.split.captions[caption])
-        rows = self.split.rows[self.split.owner[mine]]
+        pictures = self.split.owner[mine]
         return Batch(
-            seen=torch.from_numpy(self.seen.read(rows, self.flip[mine])),
+            pictures=pictures.tolist(),
+            seen=torch.from_numpy(self.seen.read(self.split.rows[pictures], self.flip[mine])),
             captions=captions,
             lengths=lengths,
             flip=torch.from_numpy(self.flip[mine]),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model import distributed
 from model.average import WeightAverage
@@ -25,15 +25,17 @@ from model.directory import save_model
 from model.errors import RunError, UserError
 from model.features import cached_features
 from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
+from model.reward import SAMPLES, Judge, RewardObjective
 from model.schedule import Plateau, cosine
 from model.search import SearchConfig
-from model.step import Step
+from model.step import Objective, Step
 from model.store import PictureStore
 from model.train_config import TrainConfig
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
 
-SAMPLES = 3
+SHOWN = 3
+REWARD_RATE = 0.125  # the learning rates' share in the epochs of rewards, which only refine
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
 logger = logging.getLogger(__name__)
 
@@ -74,10 +76,11 @@ class Loop:
     def __call__(self) -> TrainResult:
         """Run, or go on, to the end."""
         self._resume()
-        frozen = None
+        stage = None
         while self.epoch <= self.config.epochs and not self.plateau.stopped:
-            if frozen != (frozen := self.epoch <= self.config.freeze_encoder_epochs):
-                self._begin_stage(frozen)
+            frozen, rewarded = self.epoch <= self.config.freeze_encoder_epochs, self.epoch > self.config.word_epochs
+            if stage != (stage := (frozen, rewarded)):
+                self._begin_stage(frozen=frozen, rewarded=rewarded)
             self._epoch()
         best = self.history[self.plateau.best_epoch - 1]
         return TrainResult(self._model_dir, best.epoch, len(self.history), best.scores, self.history)
@@ -86,8 +89,8 @@ class Loop:
     def _model_dir(self) -> Path:
         return self.run / f"model-{self.plateau.best_epoch:04}"
 
-    def _begin_stage(self, frozen: bool) -> None:
-        """A stage has the encoder frozen, or learning."""
+    def _begin_stage(self, *, frozen: bool, rewarded: bool) -> None:
+        """A stage has the encoder frozen, or learning; it learns from the true words, or from rewards."""
         self.captioner.encoder.freeze(frozen)
         self.seen: Seen = Pictures(self.store)
         self.own: tuple[int, int] | None = None
@@ -98,15 +101,27 @@ class Loop:
                     self.features, self.captioner.encoder, self.store, mirrored=mirrored, on_progress=self.on_progress
                 )
             self.seen, self.own = cache, cache.own
-        self.learn = Step(self.captioner, self.config, self.own, self.optimizer, self.scaler)
+        self.rewarded, self.taught, self.batch_size = rewarded, self.training, self.config.batch_size
+        objective: nn.Module = Objective(self.captioner, self.config, self.own)
+        if rewarded:
+            self.taught, self.batch_size = self.training.one_caption_each(), max(1, self.batch_size // SAMPLES)
+            judge = Judge(self.training, self.words)
+            objective = RewardObjective(self.captioner, self.config, self.own, judge, self.words)
+            if (self.epoch, self.step) == (self.config.word_epochs + 1, 0):
+                self.optimizer.state.clear()  # the gradients of another loss say nothing of these
+        self.learn = Step(self.captioner, self.config, objective, self.optimizer, self.scaler)
         self._measure()
+
+    @property
+    def _items(self) -> str:
+        return f"pictures, described {SAMPLES} times each" if self.rewarded else "captions"
 
     def _batches(self, view_px: int) -> EpochBatches:
         config = self.config
         return EpochBatches(
             self.seen,
-            self.training,
-            batch_size=config.batch_size,
+            self.taught,
+            batch_size=self.batch_size,
             seed=config.seed,
             epoch=self.epoch,
             horizontal_flip=config.horizontal_flip,
@@ -123,7 +138,7 @@ class Loop:
         batches = self._batches(self.store.info.size_px)
         step_s, left = self.learn.measure_s(batches), self.config.epochs - self.epoch + 1
         minutes = step_s * len(batches) / 60
-        logger.info("a training step takes about %.2f s for %d captions", step_s, self.config.batch_size)
+        logger.info("a training step takes about %.2f s for %d %s", step_s, self.batch_size, self._items)
         logger.info("an epoch takes about %.1f minutes and its validation; at most %d epochs are left", minutes, left)
 
     def _epoch(self) -> None:
@@ -152,8 +167,9 @@ class Loop:
             if self.device.type == "cpu" or len(losses) == CHECKED_STEPS or save or self.step == len(batches):
                 self._take(losses)
                 losses = []
-                done = min(self.step * self.config.batch_size, len(self.training.captions))
-                note = f"loss {self.loss_sum / self.step:.3f}, {done / self.seconds:.1f} pictures/s"
+                done = min(self.step * self.batch_size, len(self.taught.captions))
+                what = "CIDEr-D" if self.rewarded else "loss"
+                note = f"{what} {self.loss_sum / self.step:.3f}, {done / self.seconds:.1f} pictures/s"
                 self.on_progress(f"epoch {self.epoch}", self.step, len(batches), note)
             if save and self.step < len(batches):
                 self._share_loss()
@@ -172,8 +188,11 @@ class Loop:
     def _set_rates(self, epoch_share: float) -> dict[str, float]:
         """The learning rates of the step after a share of the epoch."""
         config, scale = self.config, self.plateau.scale
-        if config.schedule == "cosine":
-            scale = cosine((self.epoch - 1 + epoch_share) / config.epochs)
+        done = self.epoch - 1 + epoch_share
+        if self.rewarded:
+            scale = REWARD_RATE * cosine((done - config.word_epochs) / config.reward_epochs)
+        elif config.schedule == "cosine":
+            scale = cosine(done / config.word_epochs)
         rates = {"encoder": config.encoder_learning_rate * scale, "decoder": config.decoder_learning_rate * scale}
         for group, rate in zip(self.optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate
@@ -199,7 +218,7 @@ class Loop:
                 )
             self.loss_sum += loss
 
-    def _validate(self, rates: dict[str, float], train_loss: float) -> EpochReport:
+    def _validate(self, rates: dict[str, float], told: float) -> EpochReport:
         """Score the model as it stands, and keep it if none was better."""
         validation = validate(
             self.captioner,
@@ -219,10 +238,11 @@ class Loop:
             save_model(self._model_dir, self.captioner, self.words, image=image, facts=facts)
         return EpochReport(
             epoch=self.epoch,
-            train_loss=train_loss,
+            train_loss=None if self.rewarded else told,
+            reward=told if self.rewarded else None,
             validation_loss=validation.loss,
             learning_rates=rates,
-            pictures_per_s=len(self.training.captions) / self.seconds,
+            pictures_per_s=len(self.taught.captions) / self.seconds,
             scores=validation.scores,
             samples=self._samples(validation),
             is_best=is_best,
@@ -234,7 +254,7 @@ class Loop:
         split = self.validation
         return [
             Sample(split.record_ids[place], " ".join(validation.hypotheses[place]), " ".join(references[0]))
-            for place, references in enumerate(split.references[:SAMPLES])
+            for place, references in enumerate(split.references[:SHOWN])
         ]
 
     def _drop_other_models(self) -> None:

@@ -18,12 +18,14 @@ class Sample:
 class EpochReport:
     """What an epoch gave. Losses are a word's; scores are the validation split's, see `model.validation`.
 
+    An epoch of rewards has no training loss, but a `reward`: the mean CIDEr-D of what was sampled.
     `hypotheses` are the words written for each validation picture, in the split's order: `on_epoch` is told them, the
     history does not keep them.
     """
 
     epoch: int
-    train_loss: float
+    train_loss: float | None
+    reward: float | None
     validation_loss: float
     learning_rates: dict[str, float]
     pictures_per_s: float

@@ -48,25 +48,24 @@ class Objective(nn.Module):
 
 
 class Step:
-    """The step of one stage: the encoder is frozen or learns, and `own` tells pictures from cached features."""
+    """The step of one stage, whose objective takes a batch to what is learned from, and to what is reported."""
 
     def __init__(
         self,
         captioner: Captioner,
         config: TrainConfig,
-        own: tuple[int, int] | None,
+        objective: nn.Module,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
     ) -> None:
         self.captioner, self.config, self.optimizer, self.scaler = captioner, config, optimizer, scaler
         self.device = captioner.encoder.mean.device
-        objective: nn.Module = Objective(captioner, config, own)
         if distributed.processes() > 1:
             objective = nn.parallel.DistributedDataParallel(objective)
         self.objective = objective
 
     def __call__(self, batch: Batch, chances: Sequence[int]) -> Tensor:
-        """Learn from a batch; its dropout comes from `chances`, numbers of its own. Gives the captions' loss."""
+        """Learn from a batch; all chance in it comes from `chances`, numbers of its own. Gives what is reported."""
         seed = np.random.SeedSequence(chances).generate_state(1, np.uint64)[0]
         torch.manual_seed(int(seed >> np.uint64(1)))
         loss = self._backward(batch)
@@ -80,8 +79,8 @@ class Step:
     def _backward(self, batch: Batch) -> Tensor:
         learned, reported = self.objective(batch, self.device)
         self.scaler.scale(learned).backward()
-        of_captions: Tensor = reported.detach()
-        return of_captions
+        told: Tensor = reported.detach()
+        return told
 
     def measure_s(self, batches: EpochBatches) -> float:
         """Median seconds of a few steps that change nothing."""

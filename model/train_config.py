@@ -34,6 +34,9 @@ class TrainConfig:
     decay: float = setting(0.8, "On a plateau learning rates are multiplied by this")
     decay_patience_epochs: int = setting(5, "… after so many epochs without a better score", unit="epochs")
     stop_patience_epochs: int = setting(20, "Training stops after so many epochs without a better score", unit="epochs")
+    reward_epochs: int = setting(
+        0, "The last epochs learn from what sampled descriptions score (CIDEr-D)", unit="epochs"
+    )
     freeze_encoder_epochs: int = setting(0, "The encoder is frozen for the first epochs, or for all", unit="epochs")
     cache_features: bool = setting(True, "While the encoder is frozen, its features are computed once and kept on disk")
     horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
@@ -51,9 +54,11 @@ class TrainConfig:
             "epochs": 1, "seed": 0, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
             "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0, "rotation_degrees": 0,
             "workers": 0, "processes": 1, "checkpoint_minutes": 0, "regularisation": 0, "word_loss": 0,
+            "reward_epochs": 0,
         }  # fmt: skip
         for name, bound in at_least.items():
             check(getattr(self, name) >= bound, f"train.{name}", getattr(self, name), f"at least {bound}")
+        check(self.reward_epochs < self.epochs, "train.reward_epochs", self.reward_epochs, "below train.epochs")
         for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
             check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")
         check(0 < self.decay <= 1, "train.decay", self.decay, "in (0, 1]")
@@ -63,12 +68,21 @@ class TrainConfig:
         check(0 <= self.label_smoothing < 1, "train.label_smoothing", self.label_smoothing, "in [0, 1)")
         check_choice("train.monitor", self.monitor, MONITORS)
         check_choice("train.schedule", self.schedule, SCHEDULES)
+        check(
+            not self.reward_epochs or self.schedule == "cosine",
+            "train.schedule", self.schedule, "cosine if train.reward_epochs is above 0: a plateau has no planned end",
+        )  # fmt: skip
         check_choice("train.device", self.device, DEVICES)
         check_choice("train.precision", self.precision, PRECISIONS)
 
+    @property
+    def word_epochs(self) -> int:
+        """The epochs that learn from the true words."""
+        return self.epochs - self.reward_epochs
+
     def view_px(self, size_px: int, epoch: int) -> int:
         """The side at which pictures of a side are seen in an epoch, from 1."""
-        return round(size_px * self.small_first) if 2 * (epoch - 1) < self.epochs else size_px
+        return round(size_px * self.small_first) if 2 * (epoch - 1) < self.word_epochs else size_px
 
 
 # These may change between an interruption and its resumption without another outcome being asked for.
@@ -78,6 +92,6 @@ FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "processes", "chec
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:
     """What an interrupted run must be resumed with. `epochs` is a mere limit where no course depends on it."""
-    planned = config.schedule == "cosine" or config.small_first < 1
+    planned = config.schedule == "cosine" or config.small_first < 1 or config.reward_epochs > 0
     free = set(FREE_SETTINGS) - ({"epochs"} if planned else set())
     return {name: value for name, value in asdict(config).items() if name not in free}

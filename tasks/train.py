@@ -110,18 +110,20 @@ def train(
 def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> None:
     """Send an epoch's numbers to MLflow, and a line with a sample description to the terminal."""
     metrics = {
-        "train/loss": report.train_loss,
         "validation/loss": report.validation_loss,
         "pictures_per_s": report.pictures_per_s,
         "epoch_seconds": report.seconds,
         **{f"learning_rate/{name}": rate for name, rate in report.learning_rates.items()},
         **{f"validation/{name}": value for name, value in report.scores.items()},
     }
+    learned = {"train/loss": report.train_loss, "train/cider_d_sampled": report.reward}
+    metrics |= {name: value for name, value in learned.items() if value is not None}
     tracked.log_metrics(metrics, step=report.epoch)
+    taught = f"CIDEr-D {report.reward:.3f} of samples" if report.reward is not None else f"loss {report.train_loss:.3f}"
     mark = "  best so far" if report.is_best else ""
     logger.info(
-        "epoch %d of at most %d: loss %.3f training, %.3f validation; BLEU-4 %.3f%s",
-        report.epoch, config.epochs, report.train_loss, report.validation_loss, report.scores["bleu_4"], mark,
+        "epoch %d of at most %d: %s training, loss %.3f validation; BLEU-4 %.3f%s",
+        report.epoch, config.epochs, taught, report.validation_loss, report.scores["bleu_4"], mark,
     )  # fmt: skip
     if report.samples:
         logger.info("  it writes: %s", report.samples[0].description)

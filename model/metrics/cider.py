@@ -28,18 +28,32 @@ def cider_d(references: References, hypotheses: Hypotheses) -> float:
 def cider_d_each(references: References, hypotheses: Hypotheses) -> NDArray[np.float64]:
     """CIDEr-D of each product, (N,), 0 to 10. With one product every weight is 0, and so is the score."""
     check_pairs(references, hypotheses)
-    counted = [[_orders(reference) for reference in group] for group in references]
-    frequency: Counter[Gram] = Counter()
-    for group in counted:
-        frequency.update({gram for orders in group for order in orders for gram in order})
-    log_products = log(max(1, len(references)))
-    weight = {gram: log_products - log(count) for gram, count in frequency.items()}
-    scores = []
-    for group, words in zip(counted, hypotheses, strict=True):
-        mine = _Vectors(_orders(words), weight, unseen=log_products)
-        total = sum(_similarity(mine, _Vectors(orders, weight, unseen=log_products)) for orders in group)
-        scores.append(SCALE * total / len(group))
-    return np.array(scores, dtype=np.float64)
+    judge = CiderD(references)
+    return np.array([judge.score(product, words) for product, words in enumerate(hypotheses)], dtype=np.float64)
+
+
+class CiderD:
+    """Scores sentences of a corpus's products, whose references say how rare an n-gram is."""
+
+    def __init__(self, references: References) -> None:
+        self.references = references
+        frequency: Counter[Gram] = Counter()
+        for group in references:
+            frequency.update({gram for reference in group for order in _orders(reference) for gram in order})
+        self._unseen = log(max(1, len(references)))
+        self._weight = {gram: self._unseen - log(count) for gram, count in frequency.items()}
+        self._known: dict[int, list[_Vectors]] = {}
+
+    def score(self, product: int, words: Sentence) -> float:
+        """CIDEr-D of a sentence for a product, 0 to 10."""
+        mine = self._vectors(words)
+        group = self._known.get(product)
+        if group is None:
+            group = self._known[product] = [self._vectors(reference) for reference in self.references[product]]
+        return SCALE * sum(_similarity(mine, reference) for reference in group) / len(group)
+
+    def _vectors(self, words: Sentence) -> "_Vectors":
+        return _Vectors(_orders(words), self._weight, unseen=self._unseen)
 
 
 def _orders(words: Sentence) -> list[Counter[Gram]]:

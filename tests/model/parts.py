@@ -34,6 +34,7 @@ EVERYTHING: dict[str, Any] = {
     "decoder": replace(DECODER, word_head=True),
     "schedule": "cosine",
     "small_first": 0.75,
+    "reward_epochs": 1,
 }
 
 
