@@ -25,7 +25,7 @@ from model.directory import save_model
 from model.errors import RunError, UserError
 from model.features import cached_features
 from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
-from model.reward import SAMPLES, Judge, RewardObjective
+from model.reward import CAPTIONS_A_PICTURE, RATE, SAMPLES, Judge, RewardObjective
 from model.schedule import Plateau, cosine
 from model.search import SearchConfig
 from model.step import Objective, Step
@@ -35,7 +35,6 @@ from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
 
 SHOWN = 3
-REWARD_RATE = 0.125  # the learning rates' share in the epochs of rewards, which only refine
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
 logger = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Loop:
         self.rewarded, self.taught, self.batch_size = rewarded, self.training, self.config.batch_size
         objective: nn.Module = Objective(self.captioner, self.config, self.own)
         if rewarded:
-            self.taught, self.batch_size = self.training.one_caption_each(), max(1, self.batch_size // SAMPLES)
+            self.taught, self.batch_size = self.training.one_caption_each(), -(-self.batch_size // CAPTIONS_A_PICTURE)
             judge = Judge(self.training, self.words)
             objective = RewardObjective(self.captioner, self.config, self.own, judge, self.words)
             if (self.epoch, self.step) == (self.config.word_epochs + 1, 0):
@@ -190,7 +189,7 @@ class Loop:
         config, scale = self.config, self.plateau.scale
         done = self.epoch - 1 + epoch_share
         if self.rewarded:
-            scale = REWARD_RATE * cosine((done - config.word_epochs) / config.reward_epochs)
+            scale = RATE * cosine((done - config.word_epochs) / config.reward_epochs)
         elif config.schedule == "cosine":
             scale = cosine(done / config.word_epochs)
         rates = {"encoder": config.encoder_learning_rate * scale, "decoder": config.decoder_learning_rate * scale}

@@ -25,6 +25,8 @@ from model.train_config import TrainConfig
 from model.vocabulary import END, Vocabulary
 
 SAMPLES = 5  # descriptions of each picture
+CAPTIONS_A_PICTURE = 2  # a step takes as many pictures as it took captions, divided by this: rewards are noisy
+RATE = 0.025  # of the learning rates: rewards only refine, and four times as much took a captioner apart
 # Probabilities are squared before a word is drawn: as captions taught them, they write sentences that none would keep.
 SHARPNESS = 2.0
 
@@ -127,7 +129,9 @@ class RewardObjective(nn.Module):
         if self.own is None:
             seen = augment(seen, batch.flip.to(device), batch.view.to(device), view_px=batch.view_px)
         grid, decoder = self.captioner.grid(seen, self.own), self.captioner.decoder
+        decoder.eval()  # it writes as it will, without dropout
         sampled = sample(decoder, grid, self.words, max_words=self.config.max_words)
+        decoder.train()
         rewards = self.judge.rewards(batch.pictures, sampled)
         share = 0 if batch.idle else distributed.processes()
         scale = share / (batch.count * SAMPLES)

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,12 @@ from torch import Tensor
 
 from model.dataset import open_store, read_splits
 from model.decoder import Decoder
-from model.encoder import EncoderConfig
 from model.errors import RunError, UserError
 from model.grid import Grid
 from model.metrics.cider import cider_d_each
-from model.reward import SAMPLES, SHARPNESS, Judge, praise, sample
+from model.reward import RATE, SAMPLES, SHARPNESS, Judge, praise, sample
 from model.vocabulary import Vocabulary
-from tests.model.parts import DECODER, random_decoder, random_grid, run_training, small_vocabulary, write_data
+from tests.model.parts import TRAIN, random_decoder, random_grid, run_training, small_vocabulary, write_data
 
 WORDS = small_vocabulary(2)
 MAX_WORDS = 2
@@ -82,14 +80,34 @@ def test_what_ends_early_is_padded() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_gradient_is_that_of_the_expected_reward(seed: int) -> None:
     decoder, grid = decoder_and_grid(seed, pictures=8000)
-    expected = -sum(log_chance(decoder, grid, sentence).exp() * reward_of(sentence) for sentence in sentences())
-    assert isinstance(expected, Tensor)
-    exact = flat_gradient(decoder, expected)
-    sampled = sample(decoder, grid, WORDS, max_words=MAX_WORDS)
-    rewards = torch.tensor([[reward_of(sentence) for sentence in several] for several in sampled.tolist()])
-    found = flat_gradient(decoder, praise(decoder, grid, sampled, rewards, WORDS) / sampled[..., 0].numel())
+    exact = flat_gradient(decoder, -expected_reward(decoder, grid))
+    found = flat_gradient(decoder, praised(decoder, grid))
     assert exact.norm() > 1e-2
     assert (found - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_steps_along_it_raise_the_expected_reward(seed: int) -> None:
+    decoder, grid = decoder_and_grid(seed, pictures=20)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=1e-2)
+    before = float(expected_reward(decoder, grid).detach())
+    for _ in range(40):
+        optimizer.zero_grad()
+        praised(decoder, grid).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    best = max(map(reward_of, sentences()))
+    assert best - float(expected_reward(decoder, grid).detach()) < 0.2 * (best - before)
+
+
+def expected_reward(decoder: Decoder, grid: Grid) -> Tensor:
+    return torch.stack([log_chance(decoder, grid, one).exp() * reward_of(one) for one in sentences()]).sum()
+
+
+def praised(decoder: Decoder, grid: Grid) -> Tensor:
+    """The mean over samples."""
+    sampled = sample(decoder, grid, WORDS, max_words=MAX_WORDS)
+    rewards = torch.tensor([[reward_of(sentence) for sentence in several] for several in sampled.tolist()])
+    return praise(decoder, grid, sampled, rewards, WORDS) / rewards.numel()
 
 
 def flat_gradient(decoder: Decoder, loss: Tensor) -> Tensor:
@@ -122,21 +140,18 @@ def test_the_reward_is_cider_d_with_the_end_as_a_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_epochs_of_rewards_raise_the_score_of_what_is_sampled(tmp_path: Path, processes: int) -> None:
-    """Fifteen pictures and two processes: in the last batch of a picture, one of them idles."""
-    data = write_data(tmp_path / "data", train=15, references=2)
+def test_the_last_epochs_learn_from_rewards_on_a_course_of_their_own(tmp_path: Path, processes: int) -> None:
+    """Sixteen pictures, five a step, and two processes: in the last batch of one picture, one of them idles."""
+    data = write_data(tmp_path / "data", train=16, references=2)
     result = run_training(
-        data, tmp_path / "run", schedule="cosine", epochs=16, reward_epochs=8, batch_size=10, processes=processes,
-        decoder=replace(DECODER, hidden_size=32), encoder_learning_rate=2e-3, decoder_learning_rate=1.6e-2,
-        encoder=EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8), rotation_degrees=0,
-    )  # fmt: skip
-    assert [report.train_loss is None for report in result.history] == [False] * 8 + [True] * 8
-    rewards = [report.reward for report in result.history if report.reward is not None]
-    assert len(rewards) == 8
-    assert sum(rewards[-2:]) / 2 > sum(rewards[:2]) / 2 + 0.1
+        data, tmp_path / "run", schedule="cosine", epochs=4, reward_epochs=2, batch_size=10, processes=processes
+    )
+    assert [report.train_loss is None for report in result.history] == [False, False, True, True]
+    assert [report.reward is None for report in result.history] == [True, True, False, False]
+    assert all(0 <= report.reward <= 10 for report in result.history if report.reward is not None)
     rates = [report.learning_rates["decoder"] for report in result.history]
-    assert max(rates[8:]) <= 1.6e-2 / 8
-    assert rates[7] < rates[8], "a course of their own"
+    assert rates[1] < rates[2] <= TRAIN.decoder_learning_rate * RATE
+    assert rates[3] < rates[2]
 
 
 def test_rewards_need_a_planned_end_and_leave_an_epoch_for_words(tmp_path: Path) -> None:
