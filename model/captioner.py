@@ -37,8 +37,10 @@ class Captioner(nn.Module):
         if own is None:
             fast = self.training and self.precision != torch.float32
             with torch.autocast(seen.device.type, self.precision, enabled=fast):
-                return self.encoder.grid(seen)
-        return attention_grid(seen.float(), own, self.encoder.config.grid)
+                grid = self.encoder.grid(seen)
+        else:
+            grid = attention_grid(seen.float(), own, self.encoder.config.grid)
+        return grid.normalised() if self.encoder.config.normalise else grid
 
     def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:
         """Teach a batch; see `Decoder.forward`. The captions' pictures are `seen`, row by row."""

@@ -31,6 +31,7 @@ class EncoderConfig:
     max_stride_px: int = setting(
         32, "Cut the network before its positions lie further apart than this (16 ends a ResNet at layer3)", unit="px"
     )
+    normalise: bool = setting(False, "Features' square roots, each position at one length: for large sparse features")
     frozen_blocks: int = setting(
         2, "First blocks that stay frozen if weights are given (a ResNet's blocks: stem, layer1, … layer4)"
     )

@@ -13,6 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+TINY = 1e-6  # keeps gradients finite where nothing was seen
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -48,6 +50,15 @@ class Grid:
     def pooled(self) -> Tensor:
         """(B, P, D): the features on the attention grid, written out."""
         return self.pool(self.features)
+
+    def normalised(self) -> "Grid":
+        """Square roots of the features, signs kept, then each position at a root mean square of 1.
+
+        A few large features otherwise outvote the many small ones (Perronnin et al., ECCV 2010, section 3.1 and 3.2).
+        """
+        roots = self.features.sign() * (self.features.abs() + TINY).sqrt()
+        scale = (roots.square().mean(-1, keepdim=True) + TINY).rsqrt()  # (B, N, 1)
+        return Grid(roots * scale, self.pooling, self.shape)
 
     def select(self, rows: Tensor) -> "Grid":
         """The grid of some pictures, by their rows (or a mask) in the batch."""

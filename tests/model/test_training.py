@@ -305,8 +305,11 @@ def test_a_frozen_encoder_is_unchanged_to_the_last_tensor(
         assert torch.equal(after[name], value), name
 
 
-def test_cached_features_train_like_the_frozen_encoder_itself(data: Path, weights: Path, tmp_path: Path) -> None:
-    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0)
+@pytest.mark.parametrize("normalise", [False, True])
+def test_cached_features_train_like_the_frozen_encoder_itself(
+    data: Path, weights: Path, tmp_path: Path, normalise: bool
+) -> None:
+    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0, normalise=normalise)
     settings: dict[str, Any] = {"encoder": encoder, "freeze_encoder_epochs": 2, "rotation_degrees": 0}
     cached = run_training(data, tmp_path / "cached", **settings)
     direct = run_training(data, tmp_path / "direct", **settings, cache_features=False)
