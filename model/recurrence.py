@@ -160,7 +160,8 @@ class Recurrence(torch.autograd.Function):
             torch.mul(d_gated * contexts[word], beta * (1 - beta), out=d_beta)
             d_context = torch.mul(d_gated, beta, out=d_contexts[word])
             # the attention
-            d_weight = (features[:n] @ d_context[:, :, None])[:, :, 0]  # (n, N, D) @ (n, D, 1) -> (n, N)
+            # The other way round, with the column on the right, it takes nine times as long on a CPU.
+            d_weight = (d_context[:, None] @ features[:n].transpose(1, 2))[:, 0]  # (n, 1, D) @ (n, D, N) -> (n, N)
             d_alpha = (d_weight if pooling is None else d_weight @ pooling.t()) + d_alphas[word]
             alpha = alphas[word]
             d_score = alpha * (d_alpha - (alpha * d_alpha).sum(1, keepdim=True))  # (n, P)
