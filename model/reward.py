@@ -122,6 +122,9 @@ class RewardObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.captioner, self.config, self.own, self.judge, self.words = captioner, config, own, judge, words
+        if (head := captioner.decoder.word_head) is not None:  # only true captions teach what its layers see
+            head.whole.requires_grad_(False)
+            head.places.requires_grad_(False)
 
     def forward(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
         """The loss of this process's share, and the mean CIDEr-D of what it wrote, which is what training reports."""

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from model.grid import Grid
 from model.metrics.cider import cider_d_each
 from model.reward import RATE, SAMPLES, SHARPNESS, Judge, praise, sample
 from model.vocabulary import Vocabulary
-from tests.model.parts import TRAIN, random_decoder, random_grid, run_training, small_vocabulary, write_data
+from tests.model.parts import DECODER, TRAIN, random_decoder, random_grid, run_training, small_vocabulary, write_data
 
 WORDS = small_vocabulary(2)
 MAX_WORDS = 2
@@ -144,8 +145,9 @@ def test_the_last_epochs_learn_from_rewards_on_a_course_of_their_own(tmp_path: P
     """Sixteen pictures, five a step, and two processes: in the last batch of one picture, one of them idles."""
     data = write_data(tmp_path / "data", train=16, references=2)
     result = run_training(
-        data, tmp_path / "run", schedule="cosine", epochs=4, reward_epochs=2, batch_size=10, processes=processes
-    )
+        data, tmp_path / "run", schedule="cosine", epochs=4, reward_epochs=2, batch_size=10, processes=processes,
+        decoder=replace(DECODER, word_head=True),
+    )  # fmt: skip
     assert [report.train_loss is None for report in result.history] == [False, False, True, True]
     assert [report.reward is None for report in result.history] == [True, True, False, False]
     assert all(0 <= report.reward <= 10 for report in result.history if report.reward is not None)
