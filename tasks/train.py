@@ -119,10 +119,11 @@ def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> 
     learned = {"train/loss": report.train_loss, "train/cider_d_sampled": report.reward}
     metrics |= {name: value for name, value in learned.items() if value is not None}
     tracked.log_metrics(metrics, step=report.epoch)
-    taught = f"CIDEr-D {report.reward:.3f} of samples" if report.reward is not None else f"loss {report.train_loss:.3f}"
+    rewarded = report.reward is not None
+    taught = f"sampled CIDEr-D {report.reward:.3f}" if rewarded else f"training loss {report.train_loss:.3f}"
     mark = "  best so far" if report.is_best else ""
     logger.info(
-        "epoch %d of at most %d: %s training, loss %.3f validation; BLEU-4 %.3f%s",
+        "epoch %d of at most %d: %s, validation loss %.3f; BLEU-4 %.3f%s",
         report.epoch, config.epochs, taught, report.validation_loss, report.scores["bleu_4"], mark,
     )  # fmt: skip
     if report.samples:
