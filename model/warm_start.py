@@ -9,9 +9,9 @@ from model.directory import load_model
 from model.errors import UserError
 from model.vocabulary import Vocabulary
 
-# What gives the tensors their shapes, but for the number of words.
-SHAPED_BY = {
-    "encoder": ("name", "max_stride_px"),
+# What gives the tensors their shapes, but for the number of words, and their inputs.
+BUILT_BY = {
+    "encoder": ("name", "max_stride_px", "normalise"),
     "decoder": ("attention_size", "embedding_size", "hidden_size", "word_head"),
 }
 # Tensors with a row for each word of the vocabulary.
@@ -44,7 +44,7 @@ def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[i
         UserError: the folder is no whole model directory, or holds a model of another shape.
     """
     old, old_words, config = load_model(folder)
-    for section, names in SHAPED_BY.items():
+    for section, names in BUILT_BY.items():
         for name in names:
             theirs, mine = (getattr(getattr(one, section).config, name) for one in (old, captioner))
             if theirs != mine:

@@ -62,6 +62,8 @@ def test_a_model_of_another_shape_is_refused_with_the_setting_that_differs(champ
     wider = replace(DECODER, hidden_size=24)
     with pytest.raises(UserError, match=r"decoder\.hidden_size=16, and this training has 24: set decoder\.hidden_size"):
         run_training(data, tmp_path / "run", warm_start=str(champion), decoder=wider)
+    with pytest.raises(UserError, match=r"encoder\.normalise=False, and this training has True"):
+        run_training(data, tmp_path / "run", warm_start=str(champion), encoder=replace(ENCODER, normalise=True))
     write_json(tmp_path / "config.json", {})
     with pytest.raises(UserError, match="is no model directory"):
         run_training(data, tmp_path / "run", warm_start=str(tmp_path))
