@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.augmentation import views
+from model.augmentation import augment, views
 from model.errors import UserError
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
@@ -42,8 +42,9 @@ class Split:
 
     def one_caption_each(self) -> "Split":
         """The same pictures, each with its first caption alone."""
-        first = [int(np.searchsorted(self.owner, picture)) for picture in range(len(self.rows))]
-        return replace(self, captions=[self.captions[place] for place in first], owner=np.arange(len(self.rows)))
+        pictures = np.arange(len(self.rows))
+        first = np.searchsorted(self.owner, pictures)
+        return replace(self, captions=[self.captions[place] for place in first], owner=pictures)
 
     def lengths(self, captions: Sequence[int]) -> list[int]:
         """How long captions are, ``<start>`` and ``<end>`` counted."""
@@ -131,6 +132,11 @@ class Batch:
     words: int
     count: int
     idle: bool
+
+    def look(self, device: torch.device, *, cached: bool) -> Tensor:
+        """What the model is shown: cached features as they are, pictures as `augment` makes them."""
+        seen = self.seen.to(device, non_blocking=True)
+        return seen if cached else augment(seen, self.flip.to(device), self.view.to(device), view_px=self.view_px)
 
     def pin_memory(self) -> "Batch":
         """Called by the DataLoader, so that the copy to the GPU overlaps with computing."""

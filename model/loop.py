@@ -111,10 +111,6 @@ class Loop:
         self.learn = Step(self.captioner, self.config, objective, self.optimizer, self.scaler)
         self._measure()
 
-    @property
-    def _items(self) -> str:
-        return f"pictures, described {SAMPLES} times each" if self.rewarded else "captions"
-
     def _batches(self, view_px: int) -> EpochBatches:
         config = self.config
         return EpochBatches(
@@ -137,7 +133,8 @@ class Loop:
         batches = self._batches(self.store.info.size_px)
         step_s, left = self.learn.measure_s(batches), self.config.epochs - self.epoch + 1
         minutes = step_s * len(batches) / 60
-        logger.info("a training step takes about %.2f s for %d %s", step_s, self.batch_size, self._items)
+        items = f"pictures, described {SAMPLES} times each" if self.rewarded else "captions"
+        logger.info("a training step takes about %.2f s for %d %s", step_s, self.batch_size, items)
         logger.info("an epoch takes about %.1f minutes and its validation; at most %d epochs are left", minutes, left)
 
     def _epoch(self) -> None:

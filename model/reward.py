@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model import distributed
-from model.augmentation import augment
 from model.captioner import Captioner
 from model.dataset import Batch, Split
 from model.decoder import Decoder, State
@@ -49,7 +48,7 @@ class Judge:
 
 def policy(logits: Tensor, vocabulary: Vocabulary, *, first: bool) -> Tensor:
     """The logits (…, V) that words are drawn by: never ``<unk>``, and no end before the first word."""
-    never = [vocabulary.pad, vocabulary.unknown, vocabulary.start, *([vocabulary.end] if first else [])]
+    never = [*vocabulary.never_written, *([vocabulary.end] if first else [])]
     return (SHARPNESS * logits).index_fill(-1, torch.tensor(never, device=logits.device), -torch.inf)
 
 
@@ -128,10 +127,8 @@ class RewardObjective(nn.Module):
 
     def forward(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
         """The loss of this process's share, and the mean CIDEr-D of what it wrote, which is what training reports."""
-        seen = batch.seen.to(device, non_blocking=True)
-        if self.own is None:
-            seen = augment(seen, batch.flip.to(device), batch.view.to(device), view_px=batch.view_px)
-        grid, decoder = self.captioner.grid(seen, self.own), self.captioner.decoder
+        grid = self.captioner.grid(batch.look(device, cached=self.own is not None), self.own)
+        decoder = self.captioner.decoder
         decoder.eval()  # it writes as it will, without dropout
         sampled = sample(decoder, grid, self.words, max_words=self.config.max_words)
         decoder.train()

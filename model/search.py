@@ -139,7 +139,7 @@ def _forbid(
 ) -> None:
     """Take what may not come next out of (B, K, V), in place."""
     end = log_probabilities[..., vocabulary.end].clone()
-    log_probabilities[..., [vocabulary.pad, vocabulary.unknown, vocabulary.start]] = -torch.inf
+    log_probabilities[..., vocabulary.never_written] = -torch.inf
     if length <= config.min_words:
         log_probabilities[..., vocabulary.end] = -torch.inf
     n = config.no_repeat_ngram

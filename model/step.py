@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from model import distributed
-from model.augmentation import augment
 from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches
 from model.objective import caption_loss, total_loss
@@ -31,9 +30,7 @@ class Objective(nn.Module):
         Returns:
             What is learned from, and of it the captions' part, which is what training reports.
         """
-        seen = batch.seen.to(device, non_blocking=True)
-        if self.own is None:
-            seen = augment(seen, batch.flip.to(device), batch.view.to(device), view_px=batch.view_px)
+        seen = batch.look(device, cached=self.own is not None)
         captions = batch.captions.to(device, non_blocking=True)
         taught = self.captioner(seen, captions, batch.lengths, self.own)
         loss = caption_loss(taught, captions=len(batch.lengths), label_smoothing=self.config.label_smoothing)

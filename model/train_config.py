@@ -92,6 +92,6 @@ FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "processes", "chec
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:
     """What an interrupted run must be resumed with. `epochs` is a mere limit where no course depends on it."""
-    planned = config.schedule == "cosine" or config.small_first < 1 or config.reward_epochs > 0
+    planned = config.schedule == "cosine" or config.small_first < 1
     free = set(FREE_SETTINGS) - ({"epochs"} if planned else set())
     return {name: value for name, value in asdict(config).items() if name not in free}

@@ -39,6 +39,7 @@ class Vocabulary:
         if size < 4 or self.words[0] != PAD or self.words[-3:] != [UNKNOWN, START, END]:
             raise ValueError("it must begin with <pad> and end with <unk>, <start>, <end>")
         self.pad, self.unknown, self.start, self.end = 0, size - 3, size - 2, size - 1
+        self.never_written = [self.pad, self.unknown, self.start]
 
     def __len__(self) -> int:
         return len(self.words)

@@ -110,17 +110,18 @@ def train(
 def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> None:
     """Send an epoch's numbers to MLflow, and a line with a sample description to the terminal."""
     metrics = {
+        "train/loss": report.train_loss,
+        "train/cider_d_sampled": report.reward,
         "validation/loss": report.validation_loss,
         "pictures_per_s": report.pictures_per_s,
         "epoch_seconds": report.seconds,
         **{f"learning_rate/{name}": rate for name, rate in report.learning_rates.items()},
         **{f"validation/{name}": value for name, value in report.scores.items()},
     }
-    learned = {"train/loss": report.train_loss, "train/cider_d_sampled": report.reward}
-    metrics |= {name: value for name, value in learned.items() if value is not None}
     tracked.log_metrics(metrics, step=report.epoch)
-    rewarded = report.reward is not None
-    taught = f"sampled CIDEr-D {report.reward:.3f}" if rewarded else f"training loss {report.train_loss:.3f}"
+    taught = (
+        f"training loss {report.train_loss:.3f}" if report.reward is None else f"sampled CIDEr-D {report.reward:.3f}"
+    )
     mark = "  best so far" if report.is_best else ""
     logger.info(
         "epoch %d of at most %d: %s, validation loss %.3f; BLEU-4 %.3f%s",

@@ -36,24 +36,21 @@ class CiderD:
     """Scores sentences of a corpus's products, whose references say how rare an n-gram is."""
 
     def __init__(self, references: References) -> None:
-        self.references = references
+        counted = [[_orders(reference) for reference in group] for group in references]
         frequency: Counter[Gram] = Counter()
-        for group in references:
-            frequency.update({gram for reference in group for order in _orders(reference) for gram in order})
+        for group in counted:
+            frequency.update({gram for orders in group for order in orders for gram in order})
         self._unseen = log(max(1, len(references)))
         self._weight = {gram: self._unseen - log(count) for gram, count in frequency.items()}
-        self._known: dict[int, list[_Vectors]] = {}
+        self._references = [[self._vectors(orders) for orders in group] for group in counted]
 
     def score(self, product: int, words: Sentence) -> float:
         """CIDEr-D of a sentence for a product, 0 to 10."""
-        mine = self._vectors(words)
-        group = self._known.get(product)
-        if group is None:
-            group = self._known[product] = [self._vectors(reference) for reference in self.references[product]]
+        mine, group = self._vectors(_orders(words)), self._references[product]
         return SCALE * sum(_similarity(mine, reference) for reference in group) / len(group)
 
-    def _vectors(self, words: Sentence) -> "_Vectors":
-        return _Vectors(_orders(words), self._weight, unseen=self._unseen)
+    def _vectors(self, orders: list[Counter[Gram]]) -> "_Vectors":
+        return _Vectors(orders, self._weight, unseen=self._unseen)
 
 
 def _orders(words: Sentence) -> list[Counter[Gram]]:

@@ -6,8 +6,8 @@ B pictures, S picture side in px.
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from model.augmentation import augment
 from model.dataset import EpochBatches, Pictures, open_store, read_splits
 from model.train_config import TrainConfig
 from model.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ def draw_training_batch(
         view_px=config.view_px(store.info.size_px, epoch),
     )
     batch = batches[0]
-    seen = augment(batch.seen, batch.flip, batch.view, view_px=batch.view_px)[:MOST]  # (B, 3, S, S)
+    seen = batch.look(torch.device("cpu"), cached=False)[:MOST]  # (B, 3, S, S)
     shown = seen.round().clamp(0, 255).byte().numpy().astype(np.uint8)
     texts = [" ".join(words.decode(indices)) for indices in batch.captions[:MOST].tolist()]
     return draw_batch(shown, texts, path, title=f"One training batch as the model sees it (epoch {epoch})")
