@@ -13,16 +13,18 @@ def champions_settings(workdir: Path) -> Settings | None:
     Raises:
         RunError: the registry does not answer.
     """
+    runs = all_runs(workdir)
     made = {
         record.result["mlflow"]["run_id"]: record.request.settings
-        for record in all_runs(workdir)
+        for record in runs
         if record.result is not None and record.result.get("mlflow")
     }
-    if not made:
+    tracking = latest_tracking(runs)
+    if not made or tracking is None:
         return None
     from tasks.tracking.registry import Registry
 
-    champion = Registry(latest_tracking(workdir), workdir).champion()
+    champion = Registry(tracking, workdir).champion()
     if champion is None or champion["run_id"] not in made:
         return None
     settings = Settings.from_nested(made[champion["run_id"]])

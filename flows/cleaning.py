@@ -11,7 +11,7 @@ from flows import show
 from model.checkpoint import PREFIX
 from model.errors import UserError
 from tasks.lock import workdir_lock
-from tasks.runs import RunRecord, all_runs, run_folder
+from tasks.runs import RunRecord, all_runs, latest_tracking, run_folder
 
 # What is here is being removed: a rename puts it here, so that a kill leaves no half dataset among the whole ones.
 REMOVED = "removed"
@@ -56,13 +56,12 @@ def clean(options: argparse.Namespace) -> Shown:
 
 def champions_dataset(workdir: Path, runs: list[RunRecord]) -> list[str]:
     """The dataset that the champion was trained on: a retraining takes its pictures from there."""
-    tracked = [record for record in runs if record.request.flow != "prepare"]
-    if not tracked:  # nothing was ever registered, and asking would make a store
+    tracking = latest_tracking(runs)
+    if tracking is None:  # nothing was ever registered, and asking would make a store
         return []
-    from tasks.tracking import TrackingConfig
     from tasks.tracking.registry import Registry
 
-    champion = Registry(TrackingConfig(**tracked[0].request.settings["tracking"]), workdir).champion()
+    champion = Registry(tracking, workdir).champion()
     return [champion["tags"]["dataset_id"]] if champion is not None and "dataset_id" in champion["tags"] else []
 
 

@@ -39,9 +39,10 @@ def rollback(options: argparse.Namespace) -> Shown:
     """`rollback`: the champion alias back to the version before."""
     from tasks.tracking.registry import Registry
 
-    if not (options.workdir / "runs").is_dir():
+    tracking = latest_tracking(all_runs(options.workdir))
+    if tracking is None:
         raise UserError(f"there is no champion in {options.workdir}: run the pipeline first, or give --workdir")
-    registry = Registry(latest_tracking(options.workdir), options.workdir)
+    registry = Registry(tracking, options.workdir)
     lost, found = registry.rollback()
     result = {"model_uri": f"models:/{registry.name}/{found}", "version": found, "before": lost}
     return result, lambda _: show.message(f"version {found} of {registry.name} is the champion again; {lost} was")

@@ -17,7 +17,7 @@ from tasks.drafts.asked import Asked, named_pictures, products
 from tasks.drafts.drafting import Drafted, Drafter
 from tasks.drafts.table import SUFFIXES
 from tasks.figures.attention import draw_attention
-from tasks.runs import latest_tracking
+from tasks.runs import all_runs, latest_tracking
 from tasks.tracking import TrackingConfig
 from tasks.tracking.registry import Registry
 
@@ -112,7 +112,7 @@ def find_model(given: str | None, workdir: Path, tracking: TrackingConfig) -> Pa
     if given is not None and not given.startswith("models:/"):
         return Path(given)
     if tracking == TrackingConfig():
-        tracking = latest_tracking(workdir)
+        tracking = latest_tracking(all_runs(workdir)) or tracking
     if given is None and not (workdir / "mlflow.db").is_file() and tracking.tracking_uri(workdir).startswith("sqlite:"):
         raise UserError(f"no model in {workdir}: run the pipeline first, or name one with --model")
     registry = Registry(tracking, workdir)

@@ -132,10 +132,10 @@ def find_same(workdir: Path, request: Request) -> RunRecord | None:
     return same if same is not None and same.unfinished else None
 
 
-def latest_tracking(workdir: Path) -> TrackingConfig:
-    """Where the latest run was tracked, and under which names; the defaults before the first one."""
-    settings = next((run.request.settings for run in all_runs(workdir)), None)
-    return TrackingConfig(**settings["tracking"]) if settings else TrackingConfig()
+def latest_tracking(runs: list[RunRecord]) -> TrackingConfig | None:
+    """Where the latest run that tracks (`prepare` does not) was tracked, under which names; None before any has."""
+    tracked = next((run for run in runs if run.request.flow != "prepare"), None)
+    return None if tracked is None else TrackingConfig(**tracked.request.settings["tracking"])
 
 
 class OpenRun:

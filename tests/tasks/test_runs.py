@@ -1,0 +1,29 @@
+"""What the records of runs say together."""
+
+from pathlib import Path
+
+from tasks.runs import Request, all_runs, latest_tracking, recorded
+from tests.command import run
+
+
+def make_run(workdir: Path, run_id: str, flow: str, *, experiment: str) -> None:
+    settings = {"tracking": {"experiment": experiment}}
+    with recorded(workdir, run_id, Request(flow=flow, catalog="c.json", image_base_url="", settings=settings)):
+        pass
+
+
+def test_the_latest_run_that_tracks_says_where_not_a_later_preparation(tmp_path: Path) -> None:
+    assert latest_tracking(all_runs(tmp_path)) is None
+    make_run(tmp_path, "00000001", "pipeline", experiment="before")
+    make_run(tmp_path, "00000002", "pipeline", experiment="shop")
+    make_run(tmp_path, "00000003", "prepare", experiment="elsewhere")
+    tracking = latest_tracking(all_runs(tmp_path))
+    assert tracking is not None
+    assert tracking.experiment == "shop"
+
+
+def test_where_only_data_was_prepared_rollback_finds_no_champion_and_makes_no_store(tmp_path: Path) -> None:
+    make_run(tmp_path, "00000001", "prepare", experiment="shop")
+    line = run("rollback", "--workdir", tmp_path, code=2).stderr
+    assert f"there is no champion in {tmp_path}" in line
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "lock"}
