@@ -26,9 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.corpus import BASELINE, STUDIO, Corpus, make_corpus
+from benchmarks.corpus import BASELINE, STUDIO, Corpus, make_corpus, psnr_db
 from benchmarks.engine import IMAGE, write_sample
 from model.picture import decode, decode_with_size
 from tasks.pictures.fetcher import available_cores
@@ -118,13 +116,11 @@ def decode_from_memory(files: list[bytes]) -> None:
 def worst_psnr_db(files: list[bytes]) -> float:
     """The worst picture's PSNR against its full decode."""
 
-    def psnr_db(data: bytes) -> float:
-        full = decode_with_size(data, IMAGE, margin=math.inf).pixels.astype(np.float64)
-        error = float(np.mean((full - decode(data, IMAGE)) ** 2))
-        return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    def against_full(data: bytes) -> float:
+        return psnr_db(decode_with_size(data, IMAGE, margin=math.inf).pixels, decode(data, IMAGE))
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        return min(pool.map(psnr_db, files))
+        return min(pool.map(against_full, files))
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.corpus import psnr_db
 from model.bicubic import RESIZER, resize, with_pillow
-from tests.model.test_picture import psnr_db
 
 needs_fast = pytest.mark.skipif(RESIZER == "pillow", reason="cykooz_resizer has no wheel for this platform")
 

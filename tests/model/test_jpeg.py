@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.corpus import psnr_db
 from model.jpeg import NOTHING_TABLE, last_bits_db, without_last_bits
 from model.picture import LAST_BITS_DB, ImageConfig, PictureError, decode
-from tests.model.test_picture import psnr_db
 from tests.tasks.faulty_server import encoded, picture
 
 SMALL = ImageConfig(size_px=64)

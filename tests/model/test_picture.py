@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from benchmarks.corpus import psnr_db
 from model.bicubic import resize, with_pillow
 from model.picture import FORMATS, RESIZE_RULES, ImageConfig, PictureError, decode, decode_with_size
 from tests.catalogs import real_catalog
@@ -17,12 +18,6 @@ from tests.tasks.faulty_server import encoded, picture, png_bomb, png_header_onl
 
 CONFIG = ImageConfig(size_px=64)
 SHARP = np.random.default_rng(7).integers(0, 256, (80, 60, 3), np.uint8)
-
-
-def psnr_db(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio of two pictures."""
-    error = np.mean((a.astype(np.float64) - b) ** 2)
-    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def plainly(data: bytes, size_px: int, *, by: Callable[..., Image.Image] = with_pillow) -> NDArray[np.uint8]:
