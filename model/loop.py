@@ -136,6 +136,10 @@ class Loop:
         items = f"pictures, described {SAMPLES} times each" if self.rewarded else "captions"
         logger.info("a training step takes about %.2f s for %d %s", step_s, self.batch_size, items)
         logger.info("an epoch takes about %.1f minutes and its validation; at most %d epochs are left", minutes, left)
+        whole_px = self.store.info.size_px
+        if self.own is None and (view_px := self.config.view_px(whole_px, self.epoch)) < whole_px:
+            logger.info("the first half of the epochs is faster: it sees pictures at %d of %d px", view_px, whole_px)
+            logger.info("validation sees them whole: until the second half its scores are low")
 
     def _epoch(self) -> None:
         self.captioner.train()
