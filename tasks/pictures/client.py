@@ -6,6 +6,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -104,22 +105,10 @@ class Client:
         attempt, size, status = 0, 0, 0
         result: T | Failed
         while True:
-            attempt += 1
-            host = self._host(address)
-            refusal = host.refusal() if host else None
-            if refusal is not None:
-                result = refusal
+            fetched, result = await self._attempt(address, use)
+            if fetched is None:
                 break
-            if host is not None:
-                await host.wait()
-                async with host.places, self._places:
-                    fetched = await self._ask(address)
-                    host.note(fetched if isinstance(fetched, Failed) else None)
-                    result = fetched if isinstance(fetched, Failed) else await use(fetched)
-            else:
-                async with self._places:
-                    fetched = await self._ask(address)
-                    result = fetched if isinstance(fetched, Failed) else await use(fetched)
+            attempt += 1
             status = fetched.http_status
             if isinstance(fetched, Fetched):
                 size = len(fetched.data)
@@ -129,6 +118,25 @@ class Client:
                 break
             await asyncio.sleep(self._pause_s(attempt))
         return Answer(result, attempt, time.monotonic() - started, size, status)
+
+    async def _attempt(
+        self, address: Address, use: Callable[[Fetched], "asyncio.Future[T | Failed]"]
+    ) -> tuple[Fetched | Failed | None, T | Failed]:
+        """Ask once, when there is a place for it: what came (None: the host is not to be asked), what became of it."""
+        host = self._host(address)
+        async with host.places if host else nullcontext():  # a pause keeps the host's own places waiting, no others
+            while True:
+                if host:
+                    await host.wait()
+                async with self._places:
+                    if host and host.pause_s > 0:  # it asked for one while this request waited for its place
+                        continue
+                    if host and (refusal := host.refusal()) is not None:
+                        return None, refusal
+                    fetched = await self._ask(address)
+                    if host:
+                        host.note(fetched if isinstance(fetched, Failed) else None)
+                    return fetched, fetched if isinstance(fetched, Failed) else await use(fetched)
 
     def _pause_s(self, attempt: int) -> float:
         """Back-off before the next attempt: doubling, between half and one and a half times the mean."""

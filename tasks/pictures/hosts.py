@@ -35,9 +35,14 @@ class Host:
         self.dead_until = now + self.config.breaker_s
         return None
 
+    @property
+    def pause_s(self) -> float:
+        """How long a Retry-After still lasts; at most 0 when it is over."""
+        return self.paused_until - time.monotonic()
+
     async def wait(self) -> None:
         """Wait until a Retry-After is over."""
-        while (left_s := self.paused_until - time.monotonic()) > 0:
+        while (left_s := self.pause_s) > 0:
             await asyncio.sleep(left_s)
 
     def note(self, failure: Failed | None) -> None:

@@ -31,13 +31,13 @@ def missing_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: s
 
 
 def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:
-    """By host, addresses whose picture came by request in any chunk of the dataset."""
+    """By host, addresses whose picture came in any chunk of the dataset, now or for an earlier dataset."""
     sample = read_table(file.folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
     witnesses: dict[str, list[Address]] = {}
     for other in existing_chunks(file.folder, file.image):
         for outcome in other.read_outcomes()[0]:
-            if outcome.status != "fetched":
+            if not outcome.usable:
                 continue
             address = resolve(urls[outcome.record_id], base)
             if isinstance(address, WebAddress | FileAddress):

@@ -131,6 +131,18 @@ def test_retry_after_is_obeyed_by_all_requests_to_the_host(server: FaultyServer,
     assert reasons(dataset) == ["http_429", "", "", ""]
 
 
+def test_retry_after_is_obeyed_by_requests_that_wait_for_their_turn_already(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, attempts=1, concurrency_per_host=2, max_failure_rate=1)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(6, "429-long"))
+    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
+    started = time.monotonic()
+    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    assert time.monotonic() - started >= 2  # two at a time, three times, a second's pause between
+    assert server.asked.total() == 6
+
+
 def test_a_retry_after_longer_than_the_bound_is_not_waited_for(server: FaultyServer, tmp_path: Path) -> None:
     config = replace(CONFIG, attempts=10, retry_after_max_s=0.1, max_failure_rate=1)
     Dataset(tmp_path, base=server.base, config=config).write_sample({"train": ["/429-long/1", "/ok/1"]}).fetch()
@@ -145,6 +157,18 @@ def test_a_dead_host_is_left_alone_after_a_few_failures(tmp_path: Path, server: 
     with pytest.raises(RunError, match="circuit_open"):
         dataset.fetch()
     assert reasons(dataset).count("circuit_open") > 50
+
+
+def test_a_host_that_answers_nobody_is_not_asked_by_those_that_wait_for_their_turn(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, attempts=1, read_timeout_s=0.2, chunk_rows=60, concurrency_per_host=2, breaker_s=60)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(60, "silent"))
+    with pytest.raises(RunError, match="circuit_open"):
+        dataset.fetch()
+    assert server.asked.total() <= config.breaker_failures + config.concurrency_per_host
+    outcomes = [one for file in existing_chunks(tmp_path, dataset.image) for one in file.read_outcomes()[0]]
+    assert sum(outcome.attempts for outcome in outcomes) == server.asked.total()
 
 
 def test_the_user_agent_says_who_asks_and_whom_to_reach(server: FaultyServer, tmp_path: Path) -> None:
