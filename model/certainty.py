@@ -15,7 +15,7 @@ from model.vocabulary import Vocabulary
 @torch.no_grad()
 def certainties(
     decoder: Decoder,
-    grid: Grid,
+    looks: Sequence[Grid],
     sentences: Sequence[Sequence[int]],
     vocabulary: Vocabulary,
     kinds: Mapping[str, Collection[str]],
@@ -26,7 +26,7 @@ def certainties(
 
     Args:
         decoder: in evaluation mode.
-        grid: of B pictures.
+        looks: of B pictures; two if the mirrored ones were looked at too: the share is then the mean of both.
         sentences: what was written for each, as indices.
         vocabulary: the model's words.
         kinds: kind -> its words; a word may be of several.
@@ -38,7 +38,7 @@ def certainties(
     known = sorted(word for word in set().union(*kinds.values()) if word in vocabulary.indices)
     if not known:
         return found
-    device = grid.features.device
+    device = looks[0].features.device
     members = torch.tensor([vocabulary.indices[word] for word in known], device=device)  # (C,)
     own = torch.tensor(
         [[any(one in words and other in words for words in kinds.values()) for other in known] for one in known],
@@ -53,10 +53,12 @@ def certainties(
     captions = torch.zeros(len(order), lengths[0], dtype=torch.long)  # (B, T)
     for place, row in enumerate(order):
         captions[place, : lengths[place]] = torch.tensor([vocabulary.start, *sentences[row], vocabulary.end])
-    taught = decoder(grid.select(torch.tensor(order, device=device)), captions.to(device), lengths)
+    rows = torch.tensor(order, device=device)
+    taught, *others = [decoder(look.select(rows), captions.to(device), lengths) for look in looks]
     at = place_of[taught.targets] >= 0
     word = place_of[taught.targets[at]]
-    among = taught.logits[at][:, members].softmax(-1)  # (R, V) -> (R of a kind, C)
+    each = [one.logits[at][:, members].softmax(-1) for one in (taught, *others)]  # (R, V) -> (R of a kind, C)
+    among = torch.stack(each).mean(0)
     shares = (among * own[word]).sum(-1)
     for caption, one, share in zip(taught.caption[at].tolist(), word.tolist(), shares.tolist(), strict=True):
         certain = found[order[caption]]

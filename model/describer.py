@@ -92,9 +92,11 @@ class Describer:
             for first in range(0, len(pictures), BATCH):
                 some = torch.from_numpy(np.ascontiguousarray(pictures[first : first + BATCH])).to(self.device)
                 grid = self.captioner.grid(some)
-                hypotheses = search(self.captioner.decoder, grid, self.vocabulary, search_config)
+                mirror = self.captioner.grid(some.flip(3)) if search_config.mirrored else None
+                hypotheses = search(self.captioner.decoder, grid, self.vocabulary, search_config, mirror=mirror)
                 sentences = [hypothesis.words for hypothesis in hypotheses]
-                sure = certainties(self.captioner.decoder, grid, sentences, self.vocabulary, rivals or {})
+                looks = [grid] if mirror is None else [grid, mirror]
+                sure = certainties(self.captioner.decoder, looks, sentences, self.vocabulary, rivals or {})
                 found += [
                     self._description(hypothesis, grid.shape, one)
                     for hypothesis, one in zip(hypotheses, sure, strict=True)

@@ -1,8 +1,10 @@
 """Writing descriptions: beam search over many pictures at once; one beam is greedy search.
 
-B pictures, K beams, T words, P positions, V vocabulary. A score of -inf marks a beam that holds nothing.
+B pictures, L looks at each (the picture alone, or also its mirror image), K beams, T words, P positions, V vocabulary.
+A score of -inf marks a beam that holds nothing.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +25,7 @@ class SearchConfig:
     min_words: int = setting(1, "A description does not end before", unit="words")
     length_penalty: float = setting(0.0, "Sentences compete by log-probability / length ** this; 0 favours short ones")
     no_repeat_ngram: int = setting(0, "No sequence of this many words stands twice in a description; 0 allows it")
+    mirrored: bool = setting(False, "The mirrored picture is looked at too, both choose each word; twice the time")
 
     def __post_init__(self) -> None:
         check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
@@ -52,43 +55,61 @@ class _Beams:
     """What is alive: `picture` (B,) says which picture of the batch each row belongs to."""
 
     picture: Tensor
-    grid: Grid
-    keys: Tensor  # (B, P, A)
-    state: State  # (B, K, H)
+    grid: Grid  # of L·B looks: all pictures, then all mirror images
+    keys: Tensor  # (L·B, P, A)
+    state: State  # (L·B, K, H)
     scores: Tensor  # (B, K)
     words: Tensor  # (B, K, T)
     alphas: Tensor  # (B, K, T, P)
 
     def select(self, rows: Tensor) -> "_Beams":
-        """Some pictures only."""
+        """Some pictures only, by a mask (B,)."""
+        looks = rows.repeat(len(self.keys) // len(rows))  # (B,) -> (L·B,)
         rest = (self.scores[rows], self.words[rows], self.alphas[rows])
-        return _Beams(self.picture[rows], self.grid.select(rows), self.keys[rows], self.state.select(rows), *rest)
+        return _Beams(self.picture[rows], self.grid.select(looks), self.keys[looks], self.state.select(looks), *rest)
 
 
 @torch.no_grad()
-def search(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig) -> list[Hypothesis]:
+def search(
+    decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig, *, mirror: Grid | None = None
+) -> list[Hypothesis]:
     """The best sentence of each picture.
 
     A picture is done when `beam_size` of its sentences have ended, or at `max_words`. The best ended sentence by
     normalised score wins; if none has ended, the best unended one. ``<unk>`` is never written.
+
+    Args:
+        decoder: in evaluation mode.
+        grid: of B pictures.
+        vocabulary: the model's words.
+        config: how to search.
+        mirror: of the mirrored pictures: a word's probability is then the mean of what both looks give it, and its
+            attention the mean of both, turned back.
     """
-    batch, k = len(grid.features), config.beam_size
+    batch, k, looks = len(grid.features), config.beam_size, 1 if mirror is None else 2
     device = grid.features.device
+    seen = grid if mirror is None else Grid(torch.cat([grid.features, mirror.features]), grid.pooling, grid.shape)
     ended: list[list[Hypothesis]] = [[] for _ in range(batch)]
     found: list[Hypothesis | None] = [None] * batch
     beams = _Beams(
         torch.arange(batch, device=device),
-        grid,
-        decoder.attention.keys(grid),
-        decoder.first_state(grid),
+        seen,
+        decoder.attention.keys(seen),
+        decoder.first_state(seen),
         torch.zeros(batch, 1, device=device),
         torch.empty(batch, 1, 0, dtype=torch.long, device=device),
         torch.empty(batch, 1, 0, grid.positions, device=device),
     )
     for length in range(1, config.max_words + 1):
         last = beams.words[:, :, -1] if length > 1 else torch.full_like(beams.picture, vocabulary.start)[:, None]
-        logits, alpha, state = decoder.step(beams.grid, beams.keys, beams.state, last)
-        log_probabilities = logits.log_softmax(-1)  # (B, K, V)
+        logits, alpha, state = decoder.step(beams.grid, beams.keys, beams.state, last.repeat(looks, 1))
+        log_probabilities = logits.log_softmax(-1)  # (L·B, K, V)
+        if mirror is not None:
+            here, there = log_probabilities.chunk(2)  # (L·B, K, V) -> (B, K, V) each
+            log_probabilities = torch.logaddexp(here, there) - math.log(2)
+            alpha, mirrored = alpha.chunk(2)  # (L·B, K, P) -> (B, K, P) each
+            turned_back = mirrored.reshape(*alpha.shape[:2], *grid.shape).flip(3)  # (B, K, rows, columns)
+            alpha = (alpha + turned_back.flatten(2)) / 2  # (B, K, P)
         _forbid(log_probabilities, beams.words, vocabulary, config, length)
         totals = beams.scores[:, :, None] + log_probabilities
         # K sentences may end at once, so 2K candidates hold K that go on
@@ -104,7 +125,8 @@ def search(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchC
         parent, word = parent.gather(1, order), word.gather(1, order)
         row = torch.arange(len(parent), device=device)[:, None]
         beams.scores = scores
-        beams.state = state.select((row, parent))
+        every = torch.arange(looks * len(parent), device=device)[:, None]
+        beams.state = state.select((every, parent.repeat(looks, 1)))
         beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
         beams.alphas = alphas[row, parent]
 

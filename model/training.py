@@ -61,7 +61,7 @@ def train(
         run: folder for checkpoints and the best model.
         encoder: which network looks.
         decoder: which network writes.
-        search: how descriptions are searched for, but for the beam size, which is ``train.validation_beam_size``.
+        search: how descriptions are searched for; while training with ``train.validation_beam_size``, not mirrored.
         config: how to learn.
         features: folder for a frozen encoder's features; by default one in `run` that is removed at the end.
         facts: what else the model directory's ``config.json`` shall keep.
@@ -113,7 +113,7 @@ def train(
             training=training,
             validation=validation,
             config=config,
-            search=replace(search, beam_size=config.validation_beam_size),
+            search=replace(search, beam_size=config.validation_beam_size, mirrored=False),
             run=run,
             features=features or run / "features",
             settings=json.loads(json.dumps(settings)),

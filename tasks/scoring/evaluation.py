@@ -123,8 +123,9 @@ def compare_models(
 
 
 def search_in_words(search: SearchConfig) -> str:
-    """'beam 5, at most 50 words'."""
-    return f"{'greedy' if search.beam_size == 1 else f'beam {search.beam_size}'}, at most {search.max_words} words"
+    """'beam 5, at most 50 words, mirrored too'."""
+    beams = "greedy" if search.beam_size == 1 else f"beam {search.beam_size}"
+    return f"{beams}, at most {search.max_words} words{', mirrored too' if search.mirrored else ''}"
 
 
 def describe_products(

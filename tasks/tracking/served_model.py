@@ -53,7 +53,7 @@ class Served(PythonModel):
     def _search(self, params: dict[str, Any]) -> Any:
         from dataclasses import replace
 
-        given = {name: int(params[name]) for name in ("beam_size", "max_words") if params.get(name)}
+        given: dict[str, Any] = {name: int(params[name]) for name in ("beam_size", "max_words") if params.get(name)}
         try:
             return replace(self.default, **given)
         except ValueError as error:

@@ -17,7 +17,7 @@ SENTENCES = [[3, 1, 6], [2, 8, 1, 2, 5], [7], []]
 def test_it_is_what_step_by_step_probabilities_give() -> None:
     torch.manual_seed(3)
     decoder, grid = random_decoder(len(WORDS), sharpness=3.0), random_grid(len(SENTENCES))
-    found = certainties(decoder, grid, SENTENCES, WORDS, KINDS)
+    found = certainties(decoder, [grid], SENTENCES, WORDS, KINDS)
     for row, sentence in enumerate(SENTENCES):
         one = grid.select(torch.tensor([row]))
         state, keys, last = decoder.first_state(one), decoder.attention.keys(one), WORDS.start
@@ -40,7 +40,7 @@ def test_it_is_what_step_by_step_probabilities_give() -> None:
 def test_what_other_words_might_have_stood_there_does_not_matter() -> None:
     torch.manual_seed(3)
     decoder, grid = random_decoder(len(WORDS)), random_grid(1)
-    before = certainties(decoder, grid, [[3, 1, 6]], WORDS, KINDS)
+    before = certainties(decoder, [grid], [[3, 1, 6]], WORDS, KINDS)
     decoder.output.bias[[5, 6, 7, 8]] += 3.0
-    assert certainties(decoder, grid, [[3, 1, 6]], WORDS, KINDS) == [pytest.approx(before[0])]
-    assert certainties(decoder, grid, [[3, 1]], WORDS, {}) == [{}]
+    assert certainties(decoder, [grid], [[3, 1, 6]], WORDS, KINDS) == [pytest.approx(before[0])]
+    assert certainties(decoder, [grid], [[3, 1]], WORDS, {}) == [{}]

@@ -188,3 +188,38 @@ def test_length_normalisation_lengthens() -> None:
 def test_searching_leaves_no_gradient() -> None:
     hypotheses = search(random_decoder(len(WORDS)), random_grid(2), WORDS, SearchConfig(max_words=3))
     assert not any(hypothesis.attention.requires_grad for hypothesis in hypotheses)
+
+
+@torch.no_grad()
+def test_with_the_mirrored_picture_every_word_has_the_mean_of_both_probabilities() -> None:
+    for seed in range(4):
+        config = SearchConfig(beam_size=81, max_words=4, length_penalty=0.7, mirrored=True)
+        decoder, grid, _ = found(seed, SearchConfig(beam_size=1, max_words=1))
+        mirror = random_grid(1)
+        (hypothesis,) = search(decoder, grid, WORDS, config, mirror=mirror)
+
+        def total(words: list[int], looks: tuple[Grid, ...] = (grid, mirror), by: Decoder = decoder) -> float:
+            chances = [
+                [log_probability(by, look, WORDS, words[: n + 1], ended=False) for n in range(len(words))]
+                for look in looks
+            ]  # of the first words, summed up
+            steps = [[math.exp(b - a) for a, b in itertools.pairwise([0.0, *sums])] for sums in chances]
+            return sum(math.log((one + other) / 2) for one, other in zip(*steps, strict=True))
+
+        candidates = [
+            [*words, WORDS.end] for length in range(1, 4) for words in itertools.product((1, 2, 3), repeat=length)
+        ]
+        best = max(candidates, key=lambda words: total(words) / len(words) ** 0.7)
+        assert hypothesis.words == best[:-1]
+        assert hypothesis.log_probability == pytest.approx(total(best))
+
+
+def test_two_equal_looks_are_one_and_the_mirror_s_attention_is_turned_back() -> None:
+    config = SearchConfig(beam_size=3, max_words=6)
+    decoder, grid, plain = found(3, config, pictures=7)
+    rows, columns = grid.shape
+    for hypothesis, twice in zip(plain, search(decoder, grid, WORDS, config, mirror=grid), strict=True):
+        assert (twice.words, twice.ended) == (hypothesis.words, hypothesis.ended)
+        assert twice.log_probability == pytest.approx(hypothesis.log_probability)
+        alpha = hypothesis.attention.reshape(-1, rows, columns)  # (T, P) -> (T, rows, columns)
+        torch.testing.assert_close(twice.attention, (alpha + alpha.flip(2)).flatten(1) / 2)

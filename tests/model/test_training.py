@@ -36,7 +36,7 @@ from model.store import PictureStore, write_store
 from model.training import TrainConfig
 from model.vocabulary import Vocabulary
 from model.word_head import WordHead, word_loss
-from tests.model.parts import DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
+from tests.model.parts import COLOURS, DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -487,6 +487,18 @@ def test_pictures_larger_than_trained_on_are_described_too(data: Path, tmp_path:
         np.testing.assert_allclose(description.attention.sum((1, 2)), 1, rtol=1e-5)
         assert 0 < description.confidence <= 1
     assert describer.image.size_px == 32
+
+
+def test_looked_at_mirrored_too_a_picture_and_its_mirror_image_are_described_alike(data: Path, tmp_path: Path) -> None:
+    describer = Describer.load(run_training(data, tmp_path / "run", epochs=1).model_dir, device="cpu")
+    pictures = PictureStore(data / "train.h5").read(slice(0, 6))
+    config, colours = SearchConfig(beam_size=3, max_words=5, mirrored=True), {"colour": list(COLOURS)}
+    there = describer.describe(np.ascontiguousarray(pictures[..., ::-1]), config, rivals=colours)
+    for here, back in zip(describer.describe(pictures, config, rivals=colours), there, strict=True):
+        assert here.words == back.words
+        assert here.log_probability == pytest.approx(back.log_probability, rel=1e-5)
+        assert dict(here.certainty) == pytest.approx(dict(back.certainty), rel=1e-5)
+        np.testing.assert_allclose(here.attention, back.attention[..., ::-1], rtol=1e-4)
 
 
 def test_a_store_with_one_picture_less_than_captions_is_refused(tmp_path: Path) -> None:
