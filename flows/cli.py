@@ -105,7 +105,8 @@ def make_parser() -> argparse.ArgumentParser:
             dest="assignments",
             help="fetch all pictures again, also those that are there already",
         )
-    publish = add("publish", "hand a new catalogue to the running system", "publishing.publish", champions)
+    publish = add("publish", "hand a new catalogue to the running system", "publishing.publish")
+    publish.set_defaults(preset=None, config=None, assignments=None)  # it is read as the champion's settings say
     publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
     publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
     add("rollback", "give the champion alias back to the version before", "commands.rollback")
@@ -129,7 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", type=int, default=0, metavar="S")
     serve = add("serve-images", "serve a folder's pictures on loopback until Ctrl-C", "demo.serve")
     serve.add_argument("folder", type=Path, metavar="DIR")
-    serve.add_argument("--port", type=int, default=0, metavar="P", help="default: a free one")
+    serve.add_argument("--port", type=port, default=0, metavar="P", help="default: a free one")
     add_upkeep(add)
     _add_config(commands, common, settings)
     return parser
@@ -158,12 +159,20 @@ def describe_options(describe: argparse.ArgumentParser) -> None:
 def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands that keep the system running."""
     up = add("up", "Prefect's and MLflow's servers, a worker and the deployments, until Ctrl-C", "up.up")
-    up.add_argument("--prefect-port", type=int, default=4200, metavar="P", help="of Prefect's pages and API (4200)")
-    up.add_argument("--mlflow-port", type=int, default=5000, metavar="P", help="of MLflow's pages and API (5000)")
+    up.add_argument("--prefect-port", type=port, default=4200, metavar="P", help="of Prefect's pages and API (4200)")
+    up.add_argument("--mlflow-port", type=port, default=5000, metavar="P", help="of MLflow's pages and API (5000)")
     up.add_argument("--timezone", default="", metavar="NAME", help="of the schedules; default: the machine's")
     up.add_argument("--auth", action="store_true", help="both servers ask for a password")
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
+
+
+def port(text: str) -> int:
+    """A port's number."""
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"{number} is not in 0 to 65535")
+    return number
 
 
 def _add_config(commands: Any, *parents: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from flows import show
 from flows.champion import champions_settings
 from flows.environment import variables
 from flows.launch import launch, resume_run
-from flows.settings import compose, explanations
+from flows.settings import Settings, compose, explanations
 from model.errors import UserError
 from tasks.runs import Request, all_runs, find_run, latest_tracking
 
@@ -70,7 +70,24 @@ def request_of(flow: str, options: argparse.Namespace) -> Request:
     catalog, base = source_of(options)
     champions = champions_settings(options.workdir) if options.preset is None else None
     settings = compose(preset=options.preset, file=options.config, assignments=options.assignments, base=champions)
+    settings = with_whole_paths(settings)
     return Request(flow=flow, catalog=str(catalog), image_base_url=base, settings=settings.nested())
+
+
+def with_whole_paths(settings: Settings) -> Settings:
+    """Files that settings name, wherever the run goes on or the next retraining starts."""
+
+    def whole(value: str) -> str:
+        is_path = value not in {"", "imagenet", "none", "champion"} and Path(value).exists()
+        return str(Path(value).resolve()) if is_path else value
+
+    writers = {name: whole(file) for name, file in settings.score.writers.items()}
+    return replace(
+        settings,
+        encoder=replace(settings.encoder, weights=whole(settings.encoder.weights)),
+        train=replace(settings.train, warm_start=whole(settings.train.warm_start)),
+        score=replace(settings.score, writers=writers),
+    )
 
 
 def source_of(options: argparse.Namespace) -> tuple[Path, str]:

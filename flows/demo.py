@@ -98,7 +98,7 @@ def judged(result: dict[str, Any], workdir: Path) -> dict[str, Any]:
     answers = read_json(demo_folder(workdir) / ANSWERS_FILE)
     verdict = score_answers(dict(zip(predictions["record_id"], predictions["description"], strict=True)), answers)
     tracked = TrackedRun(folder)
-    tracked.log_metrics(flat_metrics(verdict))
+    tracked.log_metrics(flat_metrics(verdict, show.scored_split(result)))
     tracked.flush()
     return {**result, "demo": verdict}
 
@@ -108,12 +108,12 @@ def run_id_of(result: Mapping[str, Any]) -> str:
     return Path(result["model_dir"]).parents[1].name
 
 
-def flat_metrics(verdict: Mapping[str, Any]) -> dict[str, float]:
-    """The demo's verdict as metrics, `test/demo_…`."""
+def flat_metrics(verdict: Mapping[str, Any], split: str) -> dict[str, float]:
+    """The demo's verdict on a split as metrics, `test/demo_…`."""
     metrics: dict[str, float] = {}
     for group in ("all", "seen", "held_out"):
         for name, value in verdict[group].items():
-            metrics[f"test/demo_{group}_{name}"] = float(value)
+            metrics[f"{split}/demo_{group}_{name}"] = float(value)
     return metrics
 
 
@@ -121,12 +121,15 @@ def demo_table(result: Mapping[str, Any]) -> None:
     """The run's table, and how well the model looked."""
     show.pipeline_table(result)
     console = show.stdout()
-    verdict, scores = result["demo"], result["scores"]["test"]
+    split = show.scored_split(result)
+    verdict, scores = result["demo"], result["scores"][split]
     console.print()
     console.print("[bold]Has it learned to look?[/bold]")
-    share = scores["bleu_4"] / result["baselines"]["ceiling"]["bleu_4"]
-    console.print(f"BLEU-4 is {share:.0%} of the ceiling's: a second wording by who knows every detail.")
-    for group, title in (("all", "all test products"), ("held_out", "type × colour pairs never seen in training")):
+    ceiling = result["baselines"].get("ceiling", {}).get("bleu_4", 0)
+    if ceiling > 0:
+        share = scores["bleu_4"] / ceiling
+        console.print(f"BLEU-4 is {share:.0%} of the ceiling's: a second wording by who knows every detail.")
+    for group, title in (("all", f"all {split} products"), ("held_out", "type × colour pairs never seen in training")):
         found = verdict[group]
         if found["count"]:
             console.print(

@@ -88,8 +88,8 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         report = evaluate(dataset, run.folder, model_dir, without=[model_dir], **common)
         champion = registry.champion()
         comparison = {}
-        if champion is not None and champion["model_uri"] != model:
-            champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models")
+        champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models") if champion is not None else None
+        if champion_dir is not None and read_config(champion_dir) != config:
             try:
                 comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
             except UserError as error:  # its pictures have another size, or it was trained on all the products

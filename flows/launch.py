@@ -13,13 +13,20 @@ from model.errors import RunError, UserError
 from tasks.lock import workdir_lock
 from tasks.runs import ContentChangedError, Request, RunRecord, find_same
 
+
+class UnknownRunError(UserError):
+    """Prefect does not know a run, as its database was lost or another server is asked."""
+
+
 START_BYTES = 20_000_000  # Prefect's and MLflow's databases, empty, take 7 MB
 FULL_BYTES = 1_000_000  # too little for a table, a manifest or a page of Prefect's database
 logger = logging.getLogger(__name__)
 
 
 def launch(request: Request, workdir: Path) -> dict[str, Any]:
-    """Run what was asked for; an unfinished run of the same request is continued instead, if its file is the same.
+    """Run what was asked for; an unfinished run of the same request is continued instead.
+
+    Not if its file has changed, nor if Prefect does not know it any more.
 
     Raises:
         UserError, RunError: see the steps.
@@ -29,8 +36,8 @@ def launch(request: Request, workdir: Path) -> dict[str, Any]:
         if record is not None:
             try:
                 return resume_run(record, workdir)
-            except ContentChangedError as changed:
-                logger.info("%s; that is done now", changed)
+            except (ContentChangedError, UnknownRunError) as error:
+                logger.info("%s; that is done now", error)
         flow, parameters = _start(request, workdir)
         with full_disk_explained(workdir):
             result: dict[str, Any] = flow(**parameters)
@@ -124,7 +131,7 @@ def _retry(flow_run_id: UUID, flow: Any, parameters: dict[str, Any]) -> dict[str
         try:
             flow_run = client.read_flow_run(flow_run_id)
         except ObjectNotFound:
-            raise UserError(
+            raise UnknownRunError(
                 f"Prefect does not know the run {str(flow_run_id)[:8]} any more: start a new one with the same "
                 "command; pictures that are there are taken again"
             ) from None

@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 
 from flows.reasons import TOLD, catalogue_name, name_with_products
 from flows.settings import Settings
+from tasks.catalog.sampling import check_learnable
 from tasks.deduplicate import deduplicate
 from tasks.fetch import fetch
 from tasks.pack import pack
@@ -71,6 +72,8 @@ def data_stages(run: OpenRun, settings: Settings, dataset: Dataset | None = None
     duplicates = deduplicate(dataset, settings.deduplicate, split_seed=settings.sample.split_seed)
     run.note(stage="sample")
     drawn = sample(dataset, settings.sample)
+    if request.flow != "evaluation":
+        check_learnable(drawn["available"])
     run.note(stage="fetch")
     fetch(
         dataset,

@@ -46,12 +46,17 @@ def pipeline_table(result: Mapping[str, Any]) -> None:
     console.print(_data(result))
     if "model_dir" in result:
         console.print()
-        split = "test" if "test" in result["scores"] else "validation"
+        split = scored_split(result)
         console.print(_scores({"the model": result["scores"][split], **result["baselines"]}, split))
         console.print()
         console.print(_places(result))
     for warning in result["warnings"]:
         message(f"\nNote: {warning}.")
+
+
+def scored_split(result: Mapping[str, Any]) -> str:
+    """The split that a run's scores are of: test, where there is one."""
+    return "test" if "test" in result["scores"] else "validation"
 
 
 def _data(result: Mapping[str, Any]) -> Table:
@@ -207,9 +212,9 @@ def drafts(rows: list[dict[str, Any]]) -> None:
 def drafts_written(rows: list[dict[str, Any]], out: Path) -> None:
     """How many drafts are in a file, and how many a person must read."""
     written = [row for row in rows if row["description"]]
-    review = sum(row["needs_review"] is True for row in written)
+    review = sum(row.get("needs_review") is True for row in written)
     message(f"{out}: {len(written):,} drafts, {review:,} of them to be read by a person first (needs_review)")
-    without = Counter(row["reasons"][0] for row in rows if not row["description"] and row["reasons"])
+    without = Counter(row["reasons"][0] for row in rows if not row["description"] and row.get("reasons"))
     for reason, count in without.most_common():
         message(f"  {count:,} without a draft: {reason}")
 

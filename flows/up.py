@@ -98,6 +98,11 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
         os.environ.update(credentials(workdir))
     prefect = prefect_server(workdir, facts["prefect_url"], environment)
     mlflow = mlflow_server(workdir, facts["mlflow_url"], environment, auth=facts["auth"])
+
+    def before_the_worker() -> None:
+        prefect.wait()  # both may have ended together
+        crash_runs_of_the_pool(api, POOL, workdir)
+
     worker = Child(
         name="the worker",
         command=[*KEPT, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process",
@@ -105,7 +110,7 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
         environment=environment | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"},
         log=workdir / "logs" / "worker.log",
         healthy=lambda: _worker_is_online(api),
-        before=lambda: crash_runs_of_the_pool(api, POOL, workdir),
+        before=before_the_worker,
     )  # fmt: skip
     pool = f"work-pool create {POOL} --type process --overwrite"
     deploy = "deploy --all --prefect-file prefect.yaml"

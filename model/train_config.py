@@ -86,7 +86,7 @@ class TrainConfig:
 
 
 # These may change between an interruption and its resumption without another outcome being asked for.
-# (warm_start: a folder may move, and a checkpoint needs it no more.)
+# (warm_start: the same model may stand in another folder by now.)
 FREE_SETTINGS = ("warm_start", "epochs", "device", "workers", "processes", "checkpoint_minutes")
 
 

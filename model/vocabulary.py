@@ -49,7 +49,7 @@ class Vocabulary:
         """Collect the words of training captions, in first-seen order.
 
         Args:
-            captions: tokens of each caption.
+            captions: tokens of each caption; none: a vocabulary without words, of data that nothing is learned from.
             config: how often a word must stand.
 
         Raises:
@@ -57,7 +57,7 @@ class Vocabulary:
         """
         counts = Counter(word for caption in captions for word in caption)
         words = [word for word, count in counts.items() if count >= config.min_count]
-        if not words:
+        if counts and not words:
             raise UserError(
                 f"No word stands {config.min_count} times in the training captions: "
                 "lower vocabulary.min_count or give more records"

@@ -110,7 +110,7 @@ class Extractor:
             return Fault("no description", "")
 
         split: str = ""
-        if named := get(self.split):
+        if self.wanted == "needed" and (named := get(self.split)):  # drafts are written whatever split is named
             split = SPLIT_NAMES.get(str(named).strip().lower(), "")
             if not split:
                 return Fault("unknown split", f"{_show(named)} is none of {', '.join(SPLIT_NAMES)}")

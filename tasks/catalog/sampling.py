@@ -98,7 +98,7 @@ def sample_sizes(
     the proportion of its limits; a split that has records keeps at least one.
 
     Raises:
-        UserError: fewer records than wanted though the numbers are exact; no training or validation records at all.
+        UserError: fewer records than wanted though the numbers are exact.
     """
     limits = config.limits
     short = [split for split in SPLITS if available[split] < limits[split]]
@@ -110,9 +110,6 @@ def sample_sizes(
             f"the catalogue has only {lacks} records after de-duplication: lower sample.{short[0]}, or allow a smaller "
             "sample with --set sample.exact=false"
         )
-    for split in SPLITS[:2]:
-        if not available[split]:
-            raise UserError(f"none of the {sum(available.values()):,} records is in the {split} split: add records")
     if given_splits:
         drawn = {split: min(limits[split], available[split]) for split in SPLITS}
     else:
@@ -147,6 +144,17 @@ def _drawing_keys(
     quantile = np.empty(len(order))
     quantile[order] = (np.arange(len(order)) - starts[stratum[order]] + uniform[order]) / sizes[stratum[order]]
     return quantile
+
+
+def check_learnable(available: Mapping[str, int]) -> None:
+    """Whether there is something to learn from, and to validate on.
+
+    Raises:
+        UserError: no training or validation records at all.
+    """
+    for split in SPLITS[:2]:
+        if not available[split]:
+            raise UserError(f"none of the {sum(available.values()):,} records is in the {split} split: add records")
 
 
 def too_few_to_learn(training: int) -> str:

@@ -90,7 +90,8 @@ def pack(
     splits = read_splits(folder)
     outcomes = read_outcomes(folder, image)
     selection = select(splits, outcomes, find_repeats)
-    assert selection.complete, "packing before all chunks are fetched"
+    if not selection.complete:  # as after a damaged chunk was forgotten
+        raise RunError(f"some pictures of {folder} are not there yet: resume fetches them")
     _check_rows(selection, {name: split.target for name, split in splits.items()}, exact=exact)
     references = _references(folder)
     total = sum(len(rows) for rows in selection.rows.values())

@@ -29,6 +29,7 @@ class ScoreConfig:
         check(self.bertscore_layer >= 0, "score.bertscore_layer", self.bertscore_layer, "at least 0")
         check(len(self.bertscore_language) >= 2, "score.bertscore_language", self.bertscore_language, "like en")
         check(self.bertscore_batch_size >= 1, "score.bertscore_batch_size", self.bertscore_batch_size, "at least 1")
+        check(self.seed >= 0, "score.seed", self.seed, "at least 0")
         check(self.intervals == 0 or self.intervals >= 100, "score.intervals", self.intervals, "0, or at least 100")
 
     def bertscore_each_epoch(self, device: str) -> bool:

@@ -8,6 +8,8 @@ from unittest import mock
 import pytest
 
 from flows import launch, server
+from flows.cli import make_parser
+from flows.commands import request_of
 from model.errors import RunError, UserError
 from tests.command import SMALL, run
 
@@ -63,6 +65,7 @@ def test_too_few_records_for_an_exact_sample_says_how_many_there_are(shop: Path,
         (["--preset", "papper"], "unknown preset 'papper': choose one of"),
         (["--set", "train.epoch=3"], "did you mean 'train.epochs'?"),
         (["--set", "train.epochs=0"], "train.epochs is 0: must be at least 1"),
+        (["--set", "score.seed=-1"], "score.seed is -1: must be at least 0"),
         (["--set", "train.epochs=many"], "train.epochs is 'many'"),
         (["--set", "train.epochs"], "write --set section.key=value"),
         (["--set", "train.epochs=3", "--set", "train.epochs.x=4"], "train.epochs is 3, no mapping"),
@@ -75,6 +78,38 @@ def test_wrong_settings_name_the_setting_and_the_bound(
 ) -> None:
     assert says in refused("run", "--catalog", shop, "--workdir", tmp_path / "w", *arguments)
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["up", "--prefect-port", "70000"], "argument --prefect-port: 70000 is not in 0 to 65535"),
+        (["serve-images", ".", "--port", "-1"], "argument --port: -1 is not in 0 to 65535"),
+        (["publish", "catalog.csv", "--set", "catalog.columns.description=body"], "unrecognized arguments: --set"),
+    ],
+)
+def test_options_that_cannot_be_taken_are_named(arguments: list[str], says: str) -> None:
+    done = run(*arguments, code=2)
+    assert done.stdout == ""
+    assert says in done.stderr.splitlines()[-1]
+
+
+def test_files_that_settings_name_are_found_again_from_another_folder(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.safetensors").write_bytes(b"")
+    Path("texts.json").write_text("{}")
+    given = [
+        "encoder.weights=weights.safetensors", "train.warm_start=none.here", "score.writers.person=texts.json",
+    ]  # fmt: skip
+    options = make_parser().parse_args(
+        ["run", "--catalog", str(shop), *(word for one in given for word in ("--set", one))]
+    )
+    settings = request_of("pipeline", options).settings
+    assert settings["encoder"]["weights"] == str(tmp_path / "weights.safetensors")
+    assert settings["train"]["warm_start"] == "none.here"
+    assert settings["score"]["writers"] == {"person": str(tmp_path / "texts.json")}
 
 
 def test_a_working_directory_that_cannot_be_written_is_named(shop: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from model.files import read_json
+from model.files import read_json, write_json, write_text
 from model.vocabulary import Vocabulary
 from tests.command import SMALL, run, run_json
 
@@ -133,14 +134,44 @@ def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
     result: dict[str, Any], work: Path, catalogue: Path
 ) -> None:
     sampled = result["records"]["sampled"]
+    other = shutil.copytree(result["model_dir"], work / "other")
+    config = read_json(other / "config.json")
+    write_json(other / "config.json", config | {"epoch": config["epoch"] + 1})
     found = run_json(
-        "evaluate", "--model", result["model_dir"], "--catalog", catalogue / "catalog.json", "--split", "all",
+        "evaluate", "--model", other, "--catalog", catalogue / "catalog.json", "--split", "all",
         "--image-base-url", catalogue, "--workdir", work / "space", *SMALL,
     )  # fmt: skip
     assert found["excluded"] == sampled["train"]
     assert found["products"] == sampled["validation"] + sampled["test"]
-    assert found["comparison"]["bleu_4"]["difference"] == 0, "the champion is the same model"
+    assert found["comparison"]["bleu_4"]["difference"] == 0, "the champion has the same weights"
     assert found["dataset_id"] == result["dataset_id"]
+
+
+def test_a_model_is_evaluated_on_a_catalogue_that_is_all_test_and_never_compared_with_itself(
+    result: dict[str, Any], work: Path, catalogue: Path
+) -> None:
+    records = [
+        {"id": f"new-{place}", "image_url": str(path.relative_to(catalogue)), "split": "test",
+         "description": f"a coat of {place} parts"}
+        for place, path in enumerate(sorted((catalogue / "images").rglob("*-0.jpg"))[:3])
+    ]  # fmt: skip
+    write_text(work / "new.jsonl", "\n".join(map(json.dumps, records)))
+    arguments: list[str | Path] = [
+        "--catalog",
+        work / "new.jsonl",
+        "--image-base-url",
+        catalogue,
+        "--workdir",
+        work / "space",
+        *SMALL,
+    ]
+    assert result["alias"] == "champion"
+    found = run_json("evaluate", "--model", "models:/ec-descr-gen@champion", *arguments)
+    assert (found["split"], found["products"], found["comparison"]) == ("test", 3, {})
+    assert "constant" not in found["baselines"], "there is no training sentence to choose one from"
+    refused = run("run", *arguments, code=2)
+    assert "none of the 3 records is in the train split" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_second_working_directory_gets_the_same_bytes_and_tells_its_progress_on_stderr(

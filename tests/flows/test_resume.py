@@ -98,6 +98,25 @@ def test_the_same_command_again_continues_what_failed_and_asks_only_for_what_is_
     assert manifest["facts"]["fetched"] > 0
 
 
+def test_the_same_command_starts_a_new_run_where_prefect_does_not_know_the_failed_one(
+    shop: Path, tmp_path: Path
+) -> None:
+    """As where its database was not restored, or another server is named."""
+    with serve_images(shop) as base:
+        pass  # the address of a server that is gone
+    command = ["prepare", *request(shop, base, tmp_path)[1:]]
+    run(*command, code=1)
+    [path] = tmp_path.glob("runs/*/run.json")
+    record = read_json(path)
+    unknown = f"{record['run_id']}-0000-4000-8000-000000000000"
+    write_json(path, record | {"flow_run_id": unknown})
+    refused = run("resume", "--workdir", tmp_path, code=2)
+    assert f"Prefect does not know the run {record['run_id']} any more" in refused.stderr
+    with serve_images(shop, int(base.rstrip("/").split(":")[-1])):
+        assert run_json(*command)["pictures"]["fetched"] > 0
+    assert [one["state"] for one in run_json("runs", "--workdir", tmp_path)] == ["completed", "failed"]
+
+
 def test_a_catalogue_that_changed_since_its_run_failed_gets_a_run_of_its_own(shop: Path, tmp_path: Path) -> None:
     """As in a shop whose nightly job names the same file every time."""
     catalog = tmp_path / "catalog.json"

@@ -9,6 +9,7 @@ import torch
 from model.encoder import Encoder, EncoderConfig
 from model.errors import UserError
 from model.features import FeatureCache, cached_features
+from model.files import PARTIAL_SUFFIX
 from model.store import PictureStore
 from tests.model.parts import ENCODER, write_data
 
@@ -45,9 +46,13 @@ def test_a_smaller_attention_grid_is_pooled_before_it_is_kept(tmp_path: Path) ->
     np.testing.assert_allclose(found.read(rows, rows < 0), expected.numpy(), rtol=2e-3, atol=1e-3)
 
 
-def test_features_are_computed_once(tmp_path: Path) -> None:
+def test_features_are_computed_once_and_what_a_killed_run_left_of_them_goes(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
+    found, _, steps = cache(data, tmp_path / "features")
+    assert steps
+    found.path.rename(found.path.with_name(f".{found.path.name}.1{PARTIAL_SUFFIX}"))
     assert cache(data, tmp_path / "features")[2]
+    assert len(list((tmp_path / "features").iterdir())) == 2
     assert not cache(data, tmp_path / "features")[2]
 
 

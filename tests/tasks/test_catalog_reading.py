@@ -255,6 +255,13 @@ def test_products_without_description_can_be_read_instead_of_those_with_one(tmp_
     assert not either.rejected_by_reason
 
 
+def test_a_split_counts_for_nothing_where_descriptions_are_to_be_written(tmp_path: Path) -> None:
+    as_json([PLAIN[0] | {"split": "test"}, PLAIN[1] | {"split": "UK"}, PLAIN[2]], tmp_path / "c.json")
+    found = read_catalog(tmp_path / "c.json", CatalogConfig(), descriptions="any")
+    assert (found.records.num_rows, found.given_splits) == (3, False)
+    assert not found.rejected_by_reason
+
+
 def test_relative_urls_need_a_base_and_do_not_change_with_it(catalog_of: Callable[..., Catalog]) -> None:
     records = [PLAIN[0], PLAIN[1] | {"image_url": "images/a b.jpg"}]
     assert catalog_of(records).rejected_by_reason == {"relative url": 1}

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from model.errors import UserError
 from model.text import SPLITS
 from tasks.catalog.reader import RECORD_SCHEMA, write_table
-from tasks.catalog.sampling import Sample, SampleConfig, draw_sample, sample_folder, sample_sizes, too_few_to_learn
+from tasks.catalog.sampling import (
+    Sample,
+    SampleConfig,
+    check_learnable,
+    draw_sample,
+    sample_folder,
+    sample_sizes,
+    too_few_to_learn,
+)
 
 SIZES = {"train": 140, "validation": 10, "test": 30}
 
@@ -104,7 +112,8 @@ def test_a_catalogue_may_have_no_test_and_the_sample_may_want_none() -> None:
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_no_training_or_validation_records_at_all_is_an_error(split: str) -> None:
     with pytest.raises(UserError, match=f"none of the .* records is in the {split} split"):
-        draw(SIZES | {split: 0})
+        check_learnable(draw(SIZES | {split: 0}).available)
+    check_learnable(draw().available)
 
 
 def test_given_splits_are_each_cut_to_their_limit_alone() -> None:

@@ -92,6 +92,18 @@ def test_a_few_urls_of_a_shop_that_has_closed_are_given_up_and_replaced(server: 
     assert packed.failures == {"connect": 2}
 
 
+def test_pictures_taken_from_an_earlier_dataset_prove_too_that_their_host_is_alive(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = {"train": [*numbered(18)["train"], "/500/18", f"{NOBODY}/b.jpg"]}
+    config = replace(CONFIG, allow_private_hosts=True)
+    earlier = Dataset(tmp_path / "a", base=server.base, config=config).write_sample(urls).fetch()
+    earlier.pack()
+    again = Dataset(tmp_path / "b", base=server.base, config=config, earlier=[earlier.folder]).write_sample(urls)
+    packed = again.fetch().pack()
+    assert (packed.reused, packed.failures) == (18, {"http_5xx": 1, "connect": 1})
+
+
 def test_without_any_proof_of_life_nothing_is_given_up(tmp_path: Path) -> None:
     urls = {"train": [f"{NOBODY}/{number}.jpg" for number in range(3)]}
     dataset = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).write_sample(urls)

@@ -193,3 +193,14 @@ def test_room_on_the_disk_is_asked_for_before_the_first_request(server: FaultySe
 def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FetchConfig(**values)  # type: ignore[arg-type]
+
+
+def test_packing_before_every_picture_is_there_says_that_resume_fetches_the_rest(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample({"train": ["/ok/1", "/ok/2"]}).fetch()
+    for file in existing_chunks(tmp_path, dataset.image):
+        file.outcomes.unlink()  # as after a chunk that was found damaged
+    with pytest.raises(RunError, match="resume fetches them"):
+        dataset.pack()
+    assert dataset.fetch().pack().rows["train"] == 2

@@ -1,0 +1,34 @@
+"""What the command line shows of results that lack something."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import show
+from flows.demo import demo_table
+
+COUNTS = {"count": 3, "type": 1.0, "colour": 0.5, "both": 0.5}
+SCORES = {"bleu_1": 0.4, "bleu_4": 0.1, "cider_d": 0.5, "rouge_l": 0.3, "ended": 1.0}
+
+
+def test_a_demo_without_a_test_split_and_without_a_ceiling_shows_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "pipeline_table", lambda _: None)  # the run's own table is tested with the chain
+    result: dict[str, Any] = {
+        "scores": {"validation": SCORES},
+        "baselines": {"constant": SCORES},
+        "demo": {"all": COUNTS, "held_out": COUNTS | {"count": 0}},
+    }
+    demo_table(result)
+    shown = capsys.readouterr().out
+    assert "all validation products (3): type right 100.0%" in shown
+    assert "ceiling" not in shown
+    demo_table(result | {"baselines": {"ceiling": SCORES}})
+    assert "BLEU-4 is 100% of the ceiling's" in capsys.readouterr().out
+
+
+def test_drafts_of_a_file_whose_review_columns_were_deleted_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    show.drafts_written([{"id": "1", "description": "a hat"}, {"id": "2", "description": ""}], Path("drafts.csv"))
+    assert "drafts.csv: 1 drafts, 0 of them to be read" in capsys.readouterr().out
