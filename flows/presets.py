@@ -55,5 +55,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.regularisation": 0.3,
         "train.rotation_degrees": 0,
         "search.length_penalty": 0.8,
+        "search.mirrored": True,
     },
 }
