@@ -12,7 +12,8 @@ import mlflow
 import pandas as pd
 import pytest
 
-from model.files import read_json, write_json, write_text
+from model.directory import add_facts
+from model.files import read_json, write_text
 from model.vocabulary import Vocabulary
 from tests.command import SMALL, run, run_json
 
@@ -135,8 +136,7 @@ def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
 ) -> None:
     sampled = result["records"]["sampled"]
     other = shutil.copytree(result["model_dir"], work / "other")
-    config = read_json(other / "config.json")
-    write_json(other / "config.json", config | {"epoch": config["epoch"] + 1})
+    add_facts(other, note="a copy")
     found = run_json(
         "evaluate", "--model", other, "--catalog", catalogue / "catalog.json", "--split", "all",
         "--image-base-url", catalogue, "--workdir", work / "space", *SMALL,
