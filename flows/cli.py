@@ -106,7 +106,6 @@ def make_parser() -> argparse.ArgumentParser:
             help="fetch all pictures again, also those that are there already",
         )
     publish = add("publish", "hand a new catalogue to the running system", "publishing.publish")
-    publish.set_defaults(preset=None, config=None, assignments=None)  # it is read as the champion's settings say
     publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
     publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
     add("rollback", "give the champion alias back to the version before", "commands.rollback")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from flows import show
-from flows.commands import request_of
+from flows.champion import champions_settings
+from flows.commands import source_of
 from flows.prefect_api import ask
 from flows.server import running_server
 from flows.settings import Settings
@@ -29,18 +30,16 @@ def publish(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
     Raises:
         UserError: it cannot be read, or the working directory cannot be written.
     """
-    request = request_of("retraining", options)
-    settings = Settings.from_nested(request.settings)
+    source, base = source_of(options)
+    settings = champions_settings(options.workdir) or Settings()
     with progress("Reading the catalogue", None, unit="records") as bar:
-        found = read_catalog(
-            Path(request.catalog), settings.catalog, image_base_url=request.image_base_url, on_read=bar.advance
-        )
+        found = read_catalog(source, settings.catalog, image_base_url=base, on_read=bar.advance)
     fingerprint = catalog_fingerprint(found.records)
-    path = keep(Path(request.catalog), options.workdir, fingerprint=fingerprint, image_base_url=request.image_base_url)
-    payload = {"path": str(path), "image_base_url": request.image_base_url}
+    path = keep(source, options.workdir, fingerprint=fingerprint, image_base_url=base)
+    payload = {"path": str(path), "image_base_url": base}
     reason = tell_prefect(options.workdir, payload)
     by_hand = ["ec-descr-gen", "retrain", "--catalog", str(path), "--workdir", str(options.workdir)]
-    by_hand += ["--image-base-url", request.image_base_url] if request.image_base_url else []
+    by_hand += ["--image-base-url", base] if base else []
     result = {
         **payload,
         "fingerprint": fingerprint,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model.encoder import Encoder
 from model.errors import RunError, UserError
-from model.files import PARTIAL_SUFFIX, atomic_path, read_json, sha256_file, write_json
+from model.files import atomic_path, read_json, remove_partial_files, sha256_file, write_json
 from model.grid import attention_grid
 from model.store import PictureStore
 
@@ -84,8 +84,7 @@ def cached_features(
             f"{folder} has {free / 1e9:.1f} GB free, the frozen encoder's features need {needed / 1e9:.1f} GB: "
             "make room, or set train.cache_features=false"
         )
-    for left in folder.glob(f".{path.name}.*{PARTIAL_SUFFIX}"):  # by a run that was killed
-        left.unlink()
+    remove_partial_files(folder)
     with atomic_path(path) as partial:
         features = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
         for first in range(0, len(store), BATCH):

@@ -34,6 +34,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def remove_partial_files(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder. Call it while nothing is being written there."""
+    for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -113,7 +113,7 @@ def train(
             training=training,
             validation=validation,
             config=config,
-            search=replace(search, beam_size=config.validation_beam_size, mirrored=False),
+            search=replace(search, beam_size=config.validation_beam_size),
             run=run,
             features=features or run / "features",
             settings=json.loads(json.dumps(settings)),

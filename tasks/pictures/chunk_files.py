@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import PARTIAL_SUFFIX, atomic_path
+from model.files import atomic_path, remove_partial_files
 from model.picture import DECODER, ImageConfig
 from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.tables import read_table, write_rows
@@ -132,7 +132,7 @@ def existing_chunks(folder: Path, image: ImageConfig) -> Iterator[ChunkFile]:
 
 def remove_chunks(folder: Path) -> None:
     """Remove the chunks of a dataset: it is packed, or all its pictures are to be fetched again."""
-    remove_partial_files(folder)
+    remove_partial_chunks(folder)
     # The outcomes first: pixels without outcomes count for nothing.
     for pattern in ("*.parquet", "*.pixels"):
         for path in chunks_folder(folder).glob(pattern):
@@ -141,8 +141,7 @@ def remove_chunks(folder: Path) -> None:
         chunks_folder(folder).rmdir()
 
 
-def remove_partial_files(folder: Path) -> None:
+def remove_partial_chunks(folder: Path) -> None:
     """Remove what a killed run left half-written. Call it while no chunk is being written."""
-    for parent in (folder, chunks_folder(folder)):
-        for path in parent.glob(f".*{PARTIAL_SUFFIX}"):
-            path.unlink()
+    remove_partial_files(folder)
+    remove_partial_files(chunks_folder(folder))

@@ -6,8 +6,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Collection
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -62,6 +61,8 @@ class Client:
         self._places = asyncio.Semaphore(config.concurrency)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._hosts: dict[tuple[str, int], Host] = {}
+        # A host like others, but for its bound; it asks for no pause, and its failures are never of reaching it.
+        self._folder = Host(replace(config, concurrency_per_host=config.concurrency))
         self._guarded = self._session(guarded=True)
         self._open = self._session(guarded=False)
         self._random = random.Random()
@@ -124,18 +125,16 @@ class Client:
     ) -> tuple[Fetched | Failed | None, T | Failed]:
         """Ask once, when there is a place for it: what came (None: the host is not to be asked), what became of it."""
         host = self._host(address)
-        async with host.places if host else nullcontext():  # a pause keeps the host's own places waiting, no others
+        async with host.places:  # a pause keeps the host's own places waiting, no others
             while True:
-                if host:
-                    await host.wait()
+                await host.wait()
                 async with self._places:
-                    if host and host.pause_s > 0:  # it asked for one while this request waited for its place
+                    if host.pause_s > 0:  # it asked for one while this request waited for its place
                         continue
-                    if host and (refusal := host.refusal()) is not None:
+                    if (refusal := host.refusal()) is not None:
                         return None, refusal
                     fetched = await self._ask(address)
-                    if host:
-                        host.note(fetched if isinstance(fetched, Failed) else None)
+                    host.note(fetched if isinstance(fetched, Failed) else None)
                     return fetched, fetched if isinstance(fetched, Failed) else await use(fetched)
 
     def _pause_s(self, attempt: int) -> float:
@@ -143,9 +142,9 @@ class Client:
         mean_s = min(self.config.backoff_s * 2 ** (attempt - 1), self.config.backoff_max_s)
         return float(mean_s * self._random.uniform(0.5, 1.5))
 
-    def _host(self, address: Address) -> Host | None:
+    def _host(self, address: Address) -> Host:
         if isinstance(address, FileAddress):
-            return None
+            return self._folder
         return self._hosts.setdefault(origin(address.url), Host(self.config))
 
     async def _ask(self, address: Address) -> Fetched | Failed:

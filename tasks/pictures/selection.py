@@ -13,7 +13,7 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import address_key, is_web, resolve
-from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_files
+from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_chunks
 from tasks.pictures.outcome import Outcome
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample, read_table
@@ -146,7 +146,7 @@ def next_chunks(
         UserError: the base is a folder that is not there.
     """
     check_base(base_url)
-    remove_partial_files(folder)
+    remove_partial_chunks(folder)
     _remove_unsound(folder, image)
     splits = read_splits(folder)
     outcomes = read_outcomes(folder, image)
