@@ -36,16 +36,18 @@ def augment(pictures: Tensor, flip: Tensor, view: Tensor, *, view_px: int) -> Te
     Args:
         pictures: (B, 3, S, S), uint8.
         flip: (B,) bool, which to mirror.
-        view: (B, 2, 3), see `views`.
+        view: (B, 2, 3), see `views`; on the CPU, as looking at it would wait for a GPU.
         view_px: V, the side of what comes out.
 
     Returns:
         (B, 3, V, V): float if any picture is turned, moved or shrunk, else uint8.
     """
     pictures = torch.where(flip[:, None, None, None], pictures.flip(3), pictures)
-    if view_px == pictures.shape[3] and (view == STILL.to(view.device)).all():
+    if view_px == pictures.shape[3] and (view == STILL).all():
         return pictures
-    places = functional.affine_grid(view, [*pictures.shape[:2], view_px, view_px], align_corners=False)
+    places = functional.affine_grid(
+        view.to(pictures.device), [*pictures.shape[:2], view_px, view_px], align_corners=False
+    )
     seen: Tensor = functional.grid_sample(
         pictures.float(), places, mode="bilinear", padding_mode="border", align_corners=False
     )

@@ -15,7 +15,7 @@ class Captioner(nn.Module):
     """The whole model.
 
     `precision` is the number format of training's matrix products (float16: the encoder's alone). Weights, gradients,
-    the loss, and all of validation and inference are float32.
+    the loss, and all of validation and inference are float32 (GPUs that can multiply such matrices in TF32).
     """
 
     precision = torch.float32

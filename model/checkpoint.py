@@ -16,6 +16,7 @@ from model.errors import RunError, UserError
 from model.files import atomic_path, read_json, sync_folder, write_json
 
 PREFIX = "checkpoint-"
+STATE = {"settings", "epoch", "step", "loss_sum", "seconds", "plateau", "history"}  # what state.json holds
 
 
 def save_checkpoint(
@@ -67,9 +68,11 @@ def newest_checkpoint(run: Path) -> Path | None:
 def read_state(checkpoint: Path) -> dict[str, Any]:
     """The JSON values of a checkpoint."""
     try:
-        state: dict[str, Any] = read_json(checkpoint / "state.json")
+        state = read_json(checkpoint / "state.json")
     except (OSError, ValueError) as error:
-        raise UserError(f"{checkpoint} cannot be read ({error}): delete it to start again") from None
+        raise _damaged(checkpoint, error) from None
+    if not isinstance(state, dict) or not state.keys() >= STATE:
+        raise _damaged(checkpoint, "state.json lacks values")
     return state
 
 
@@ -78,6 +81,11 @@ def load_checkpoint(checkpoint: Path, captioner: Captioner, device: torch.device
     load_weights(checkpoint / "weights.safetensors", captioner)
     try:
         optimizer: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", map_location=device, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"{checkpoint} cannot be read ({error}): delete it to start again") from None
+    except Exception as error:  # torch raises nearly anything on damaged bytes
+        raise _damaged(checkpoint, error) from None
     return optimizer
+
+
+def _damaged(checkpoint: Path, why: object) -> UserError:
+    reason = (str(why).splitlines() or [type(why).__name__])[0]
+    return UserError(f"{checkpoint} cannot be read ({reason}): delete it to start again")

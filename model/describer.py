@@ -54,7 +54,8 @@ class Describer:
     def __init__(
         self, captioner: Captioner, vocabulary: Vocabulary, device: torch.device, config: dict[str, Any]
     ) -> None:
-        self.captioner = captioner.to(device).eval()
+        with out_of_memory_says("use another device, or end what else fills this one"):
+            self.captioner = captioner.to(device).eval()
         self.vocabulary, self.device, self.config = vocabulary, device, config
 
     @classmethod

@@ -15,6 +15,8 @@ from model.errors import UserError
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TIMED_PRODUCTS = 8
+# What the system, the CUDA runtime and its libraries say beside PyTorch's own error.
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 logger = logging.getLogger(__name__)
 
 
@@ -94,6 +96,6 @@ def out_of_memory_says(advice: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise UserError(f"Out of memory: {advice}") from error
     except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+        if any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise UserError(f"Out of memory: {advice}") from error
         raise

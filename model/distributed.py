@@ -1,7 +1,7 @@
 """Several processes, started by `torchrun`; alone, every function here does nothing or gives back what it got."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -36,7 +36,10 @@ def started() -> bool:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Join the processes that `torchrun` started, for as long as the block runs."""
+    """Join the processes that `torchrun` started, for as long as the block runs.
+
+    One that fails does not leave the others, as NCCL would wait for them, and they for it: it ends.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or torch_distributed.is_initialized():
         yield
         return
@@ -47,10 +50,8 @@ def joined(device: torch.device) -> Iterator[None]:
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
     )
-    try:
-        yield
-    finally:
-        torch_distributed.destroy_process_group()
+    yield
+    torch_distributed.destroy_process_group()
 
 
 def barrier() -> None:
@@ -85,6 +86,13 @@ def first_says(value: bool, device: torch.device) -> bool:
     tensor = torch.tensor(int(value), device=device)
     torch_distributed.broadcast(tensor, 0)
     return bool(tensor)
+
+
+def first_gives(tensors: Iterable[Tensor]) -> None:
+    """Every process takes the values that the first has."""
+    if processes() > 1:
+        for tensor in tensors:
+            torch_distributed.broadcast(tensor, 0)
 
 
 @contextmanager

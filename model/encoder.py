@@ -49,6 +49,10 @@ class EncoderConfig:
         return self.weights != "none"
 
 
+# What PyTorch says where a layer's input leaves it nothing.
+TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")
+
+
 class Encoder(nn.Module):
     """Pictures to features. Works on any picture size that leaves at least one position."""
 
@@ -66,7 +70,7 @@ class Encoder(nn.Module):
         network = _network(config.name)
         if load_weights and config.pretrained:
             _load(network, config)
-        self.blocks, self.size = _cut(_blocks(network, config.name), config.max_stride_px)
+        self.blocks, self.size = _cut(_blocks(network, config.name), config.max_stride_px, config.name)
         self.frozen = False
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -100,11 +104,22 @@ class Encoder(nn.Module):
 
         Returns:
             Features (B, N, D) and the network's own grid (rows, columns), N row by row.
+
+        Raises:
+            UserError: the pictures are too small to leave a position.
         """
         features = (pictures.float() / 255 - self.mean) / self.std
         features = features.contiguous(memory_format=torch.channels_last)
-        for block in self.blocks:
-            features = block(features)  # (B, C, rows, columns)
+        try:
+            for block in self.blocks:
+                features = block(features)  # (B, C, rows, columns)
+        except RuntimeError as error:
+            if not any(sign in str(error) for sign in TOO_SMALL):
+                raise
+            raise UserError(
+                f"pictures of {pictures.shape[3]} px are too small for {self.config.name}: "
+                "raise image.size_px (or train.small_first), or lower encoder.max_stride_px"
+            ) from None
         rows, columns = features.shape[2:]
         return features.permute(0, 2, 3, 1).flatten(1, 2), (rows, columns)  # (B, D, rows, columns) -> (B, N, D)
 
@@ -136,12 +151,14 @@ def _blocks(network: nn.Module, name: str) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def _cut(blocks: list[nn.Module], max_stride_px: int) -> tuple[nn.ModuleList, int]:
+def _cut(blocks: list[nn.Module], max_stride_px: int, name: str) -> tuple[nn.ModuleList, int]:
     """The first blocks, as far as the stride allows, and the size D of their features."""
-    features = torch.zeros(1, 3, PROBE_PX, PROBE_PX)
+    features = torch.zeros(1, 3, PROBE_PX, 2 * PROBE_PX)
     kept: list[nn.Module] = []
     for block in blocks:
         after = block.eval()(features)
+        if after.ndim != 4 or round(after.shape[3] / after.shape[2]) != 2:  # not twice as wide as high any more
+            raise UserError(f"encoder.name is {name!r}, whose features are no (channels, rows, columns): try resnet101")
         if 2 ** round(math.log2(PROBE_PX / after.shape[2])) > max_stride_px:
             break
         kept.append(block)

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ def _look(encoder: Encoder, pictures: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 
 def _digest(encoder: Encoder, store: PictureStore, mirrored: bool) -> str:
-    looks = (sha256_file(Path(store.path)), encoder.config.name, encoder.config.grid, mirrored)
+    config = replace(encoder.config, weights="none")  # those are counted by their values
+    looks = (sha256_file(Path(store.path)), config, mirrored)
     digest = hashlib.sha256(repr(looks).encode())
     for name, value in encoder.state_dict().items():
         digest.update(name.encode())

@@ -1,7 +1,8 @@
 """The training loop: steps, epochs, checkpoints.
 
 Every random draw of a step comes from (seed, epoch, step) alone. So a checkpoint needs no generator's state, and a
-run that was killed goes on to the same weights as one that was not.
+run that was killed goes on to the same weights as one that was not (on a GPU, whose sums have no fixed order, to
+rounding).
 """
 
 import logging
@@ -76,13 +77,18 @@ class Loop:
         """Run, or go on, to the end."""
         self._resume()
         stage = None
-        while self.epoch <= self.config.epochs and not self.plateau.stopped:
+        while self.epoch <= self.config.epochs and not self._stopped:
             frozen, rewarded = self.epoch <= self.config.freeze_encoder_epochs, self.epoch > self.config.word_epochs
             if stage != (stage := (frozen, rewarded)):
                 self._begin_stage(frozen=frozen, rewarded=rewarded)
             self._epoch()
         best = self.history[self.plateau.best_epoch - 1]
         return TrainResult(self._model_dir, best.epoch, len(self.history), best.scores, self.history)
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether no epoch gets better any more; rewards, which are to come, may."""
+        return self.plateau.stopped and not self.config.reward_epochs
 
     @property
     def _model_dir(self) -> Path:
@@ -177,6 +183,7 @@ class Loop:
                 saved = time.perf_counter()
         self._share_loss()
         with self.average.applied():
+            distributed.first_gives(self.captioner.buffers())  # each has the batch-norm statistics of its own share
             report = self._validate(rates, self.loss_sum / len(batches))
         self.history.append(replace(report, hypotheses=[]))
         if distributed.rank() == 0:
@@ -203,7 +210,9 @@ class Loop:
         (self.loss_sum,) = distributed.total([self.loss_sum / distributed.processes()], self.device)
 
     def _due(self, seconds: float) -> bool:
-        """Whether a checkpoint inside the epoch is due; the first process decides for all."""
+        """Whether a checkpoint inside the epoch is due; the first process decides for all, which waits for a GPU."""
+        if self.device.type == "cuda" and self.step % CHECKED_STEPS:
+            return False
         due = self.config.checkpoint_minutes > 0 and seconds >= 60 * self.config.checkpoint_minutes
         return distributed.first_says(due, self.device)
 
@@ -293,7 +302,8 @@ class Loop:
             raise UserError(f"{self.run} holds a run with another {difference}: name another run folder")
         optimizer = load_checkpoint(checkpoint, self.captioner, self.device)
         self.optimizer.load_state_dict(optimizer["adam"])
-        self.scaler.load_state_dict(optimizer["scaler"])
+        if optimizer["scaler"]:  # empty of a run that began in another precision, as on another device
+            self.scaler.load_state_dict(optimizer["scaler"])
         self.average.load_state_dict(optimizer["average"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]

@@ -36,7 +36,7 @@ LARGE_PIXELS = 12_000_000
 _LARGE_AT_ONCE = threading.BoundedSemaphore(2)
 WHITE = (255, 255, 255)
 # What decides a picture's pixels beside its file and its configuration. The number is raised with this code.
-DECODER = f"3, {RESIZER}"
+DECODER = f"4, {RESIZER}"
 
 # Pillow warns of what it then reads well enough, or of what is an error below: nothing for a terminal.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -167,7 +167,9 @@ def _draft(image: Image.Image, target: tuple[int, int], margin: float) -> tuple[
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none."""
+    """The EXIF orientation, 1 to 8, that is still to be undone; 1 where there is none."""
+    if image.format == "TIFF":  # Pillow turns these by itself
+        return 1
     try:
         value: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -189,8 +191,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         # 16-bit grey, or 32-bit holding 16-bit values: the upper byte, as Pillow does itself for 16-bit RGB.
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        values = np.asarray(image)
+        if values.dtype.itemsize > 2:
+            values = np.clip(values, 0, 65535)
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise PictureError("unsupported_mode", "floating point pixels have no agreed range")
     if image.has_transparency_data:

@@ -20,6 +20,7 @@ from model.decoder import Decoder, State
 from model.errors import RunError
 from model.grid import Grid
 from model.metrics.cider import CiderD
+from model.search import NO_NUMBERS
 from model.train_config import TrainConfig
 from model.vocabulary import END, Vocabulary
 
@@ -70,7 +71,7 @@ def sample(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, *, max_words: i
         logits, _, state = decoder.step(grid, keys, state, last)
         chances = policy(logits, vocabulary, first=not written).softmax(-1)
         if chances.isnan().any():
-            raise RunError("The model's probabilities are no numbers any more: lower train.decoder_learning_rate")
+            raise RunError(NO_NUMBERS)
         drawn = torch.multinomial(chances.flatten(0, 1), 1).view_as(last)  # (B·K, V) -> (B, K)
         last = drawn.masked_fill((last == vocabulary.end) | (last == vocabulary.pad), vocabulary.pad)
         if not last.any():

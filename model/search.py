@@ -12,8 +12,14 @@ from torch import Tensor
 
 from model.configuration import check, setting
 from model.decoder import Decoder, State
+from model.errors import RunError
 from model.grid import Grid
 from model.vocabulary import Vocabulary
+
+NO_NUMBERS = (
+    "The model's probabilities are no numbers: it was not trained well. "
+    "Lower train.encoder_learning_rate and train.decoder_learning_rate"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,9 @@ def search(
         config: how to search.
         mirror: of the mirrored pictures: a word's probability is then the mean of what both looks give it, and its
             attention the mean of both, turned back.
+
+    Raises:
+        RunError: the decoder's numbers are none.
     """
     batch, k, looks = len(grid.features), config.beam_size, 1 if mirror is None else 2
     device = grid.features.device
@@ -114,6 +123,8 @@ def search(
         totals = beams.scores[:, :, None] + log_probabilities
         # K sentences may end at once, so 2K candidates hold K that go on
         scores, flat = totals.flatten(1).topk(min(2 * k, totals[0].numel()))  # (B, K·V) -> (B, 2K)
+        if scores.isnan().any():  # such a score counts as the highest
+            raise RunError(NO_NUMBERS)
         parent, word = flat // len(vocabulary), flat % len(vocabulary)
         ends = word == vocabulary.end
         alphas = torch.cat([beams.alphas, alpha[:, :, None]], 2)

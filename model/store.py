@@ -103,7 +103,7 @@ class PictureStore:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._owner = 0  # the process that opened the file
+        self._opened: _Opened | None = None
         try:
             self._read_description()
         except (RuntimeError, KeyError) as error:  # what h5py raises on a damaged file
@@ -128,7 +128,7 @@ class PictureStore:
         return self.info.rows
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_owner": 0, "_map": None, "_file": None}
+        return {**self.__dict__, "_opened": None}
 
     def read(self, rows: Sequence[int] | NDArray[np.integer[Any]] | slice) -> NDArray[np.uint8]:
         """Pictures uint8 (B, C, S, S), in the order asked for; repeated rows are allowed.
@@ -146,48 +146,50 @@ class PictureStore:
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
             raise IndexError(f"row {outside[0]} of {self.path.name}, which has {len(self)}")
-        if self._owner != os.getpid():
-            self._open()
+        opened = self._opened
+        if opened is None or opened.process != os.getpid():
+            opened = self._opened = self._open()  # two threads may both do so: either's serves
         if self._offset is None:
             out = np.empty((len(wanted), *self._shape), np.uint8)  # (B, C, S, S)
             for place, row in enumerate(wanted):
-                self._file["images"].read_direct(out, np.s_[row], np.s_[place])
+                opened.file["images"].read_direct(out, np.s_[row], np.s_[place])
             return out
-        assert self._map is not None
         # (N, C, S, S) -> (B, C, S, S)
-        everything = np.frombuffer(self._map, np.uint8, len(self) * math.prod(self._shape), self._offset)
+        everything = np.frombuffer(opened.file, np.uint8, len(self) * math.prod(self._shape), self._offset)
         chosen: NDArray[np.uint8] = everything.reshape(-1, *self._shape)[wanted]
         if walk and len(wanted):
             row_bytes = math.prod(self._shape)
             start = (self._offset + int(wanted.min()) * row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
             end = self._offset + (int(wanted.max()) + 1) * row_bytes
-            self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
+            opened.file.madvise(mmap.MADV_DONTNEED, start, end - start)
         return chosen
 
     def close(self) -> None:
         """Let go of what this process has opened; the next read opens it again."""
-        if self._file is not None and self._owner == os.getpid():
-            self._file.close()
-        self._owner, self._map, self._file = 0, None, None
+        opened, self._opened = self._opened, None
+        if opened is not None and opened.process == os.getpid() and self._offset is None:
+            opened.file.close()  # a map goes with the last array that looks at it
 
-    def _open(self) -> None:
+    def _open(self) -> "_Opened":
         """Open the file in this process: what a fork inherited is left to the parent.
 
         Raises:
             OSError: the file is shorter than when it was written.
         """
-        self._map = self._file = None
         if self._offset is None:
-            self._file = h5py.File(self.path, "r")
-        else:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._offset + len(self) * math.prod(self._shape):
-                    raise OSError(f"{self.path} was cut short")
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._owner = os.getpid()
+            return _Opened(os.getpid(), h5py.File(self.path, "r"))
+        with self.path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self._offset + len(self) * math.prod(self._shape):
+                raise OSError(f"{self.path} was cut short")
+            return _Opened(os.getpid(), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
-    _map: mmap.mmap | None = None
-    _file: Any = None
+
+@dataclass(frozen=True)
+class _Opened:
+    """A store opened by a process: h5py's file, or the map of an uncompressed one."""
+
+    process: int
+    file: Any
 
 
 def _plain(value: Any) -> Any:

@@ -199,7 +199,7 @@ def main() -> int:
         result = train(on_epoch=channel.epoch, on_progress=progress if first else no_progress, **arguments)
     except (UserError, RunError) as error:
         channel.tell(type(error).__name__, str(error))
-        return 1
+        os._exit(1)  # at once: the others wait for this one, and end with it
     if first:
         told = {**asdict(result), "model_dir": str(result.model_dir)}
         channel.tell("result", told)

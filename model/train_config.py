@@ -33,7 +33,9 @@ class TrainConfig:
     )
     decay: float = setting(0.8, "On a plateau learning rates are multiplied by this")
     decay_patience_epochs: int = setting(5, "… after so many epochs without a better score", unit="epochs")
-    stop_patience_epochs: int = setting(20, "Training stops after so many epochs without a better score", unit="epochs")
+    stop_patience_epochs: int = setting(
+        20, "Without reward_epochs, training stops after so many epochs without a better score", unit="epochs"
+    )
     reward_epochs: int = setting(
         0, "The last epochs learn from what sampled descriptions score (CIDEr-D)", unit="epochs"
     )
@@ -41,7 +43,9 @@ class TrainConfig:
     cache_features: bool = setting(True, "While the encoder is frozen, its features are computed once and kept on disk")
     horizontal_flip: bool = setting(True, "Every second training picture is mirrored")
     rotation_degrees: float = setting(10.0, "Training pictures are turned by up to ± this", unit="degrees")
-    jitter: float = setting(0.0, "Training pictures are enlarged, shrunk and moved by up to ± this share of their size")
+    jitter: float = setting(
+        0.0, "Training pictures are enlarged or shrunk by up to ± this share of their size, moved by half"
+    )
     small_first: float = setting(1.0, "In the first half of the epochs pictures are shrunk to this share of their side")
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("auto", "Training multiplies in fp32, bf16 or fp16; auto: the fastest on this device")

@@ -1,4 +1,4 @@
-"""Training: from the data files to a model directory, resumable to the same bytes."""
+"""Training: from the data files to a model directory, on a CPU resumable to the same bytes."""
 
 import hashlib
 import json

@@ -61,7 +61,7 @@ def train(
     tracked = TrackedRun(run_dir)
     captions, vocabulary = dataset.folder / CAPTIONS_FILE, dataset.folder / VOCABULARY_FILE
     validation = read_products(dataset.folder, data=dataset.id, split="validation")
-    shown = Shown(dataset, search)
+    shown = Shown(dataset, search, device=config.device)
     device = choose_device(config.device).type
     batch = run_dir / "figures" / "training_batch"
     tracked.log_files(draw_training_batch(dataset.folder / "train.h5", captions, vocabulary, config, batch), "figures")
@@ -91,7 +91,13 @@ def train(
             on_progress=on_progress,
         )
     with progress("Finding out when the model is unsure", len(validation.table), unit="pictures") as bar:
-        calibrate(result.model_dir, validation, search=search, on_progress=lambda done, _: bar.advance(done - bar.done))
+        calibrate(
+            result.model_dir,
+            validation,
+            search=search,
+            device=config.device,
+            on_progress=lambda done, _: bar.advance(done - bar.done),
+        )
     path = run_dir / "figures" / "validation_products"
     best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
     tracked.log_files([best], "figures")
@@ -145,17 +151,17 @@ def epoch_bertscore(report: EpochReport, validation: Products, score: ScoreConfi
 class Shown:
     """The fixed validation products whose descriptions and attention are drawn as training goes on."""
 
-    def __init__(self, dataset: Dataset, search: SearchConfig) -> None:
+    def __init__(self, dataset: Dataset, search: SearchConfig, *, device: str) -> None:
         store = PictureStore(dataset.folder / "train.h5")
         rows = [row for row, split in enumerate(store.splits) if split == "validation"][:SHOWN_PRODUCTS]
         captions = pq.read_table(dataset.folder / CAPTIONS_FILE, columns=["references"])["references"]
         self.references = [captions[row].as_py()[0] for row in rows]
         self.pictures = store.read(rows)  # (B, 3, S, S)
-        self.search = search
+        self.search, self.device = search, device
 
     def draw(self, model_dir: Path, path: Path, *, title: str) -> Path:
         """Describe them with a model and draw what it wrote, and where it looked at each word."""
-        found = Describer.load(model_dir).describe(self.pictures, self.search)
+        found = Describer.load(model_dir, device=self.device).describe(self.pictures, self.search)
         products = [
             Seen(picture=picture, words=one.words, attention=one.attention, reference=reference)
             for picture, one, reference in zip(self.pictures, found, self.references, strict=True)

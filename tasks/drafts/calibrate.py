@@ -27,6 +27,7 @@ def calibrate(
     products: Products,
     *,
     search: SearchConfig,
+    device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Bounds:
     """Describe the validation split, find the bounds and add them to the model's ``config.json``, under ``review``.
@@ -35,9 +36,10 @@ def calibrate(
         model_dir: the model.
         products: of the validation split.
         search: how descriptions will be searched for.
+        device: where the model runs.
         on_progress: called with the products described, and their number.
     """
-    describer = Describer.load(model_dir)
+    describer = Describer.load(model_dir, device=device)
     pictures = Pictures(products, describer.image.size_px)
     found = describe_products(describer, pictures, search, rivals=COLOURS, on_progress=on_progress)
     bounds = Bounds(

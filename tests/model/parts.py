@@ -52,20 +52,22 @@ def drawn_picture(generator: np.random.Generator, size_px: int = 32) -> tuple[ND
     return picture, words
 
 
-def write_data(folder: Path, *, train: int = 10, validation: int = 4, references: int = 1, seed: int = 0) -> Path:
+def write_data(
+    folder: Path, *, train: int = 10, validation: int = 4, references: int = 1, seed: int = 0, size_px: int = 32
+) -> Path:
     """Write `train.h5`, `captions.parquet` and `vocabulary.json`, as the data stages do."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     rows, records = [], []
     for index in range(train + validation):
         split = "train" if index < train else "validation"
-        picture, words = drawn_picture(generator)
+        picture, words = drawn_picture(generator, size_px)
         rows.append((f"r{index}", split, picture))
         tokens = [words, [*words, "on", "white"], ["one", *words[1:]]][:references]
         records.append(
             {"record_id": f"r{index}", "split": split, "references": [" ".join(t) for t in tokens], "tokens": tokens}
         )
-    write_store(folder / "train.h5", rows, info(len(rows)))
+    write_store(folder / "train.h5", rows, info(len(rows), size_px))
     pd.DataFrame(records).to_parquet(folder / "captions.parquet")
     captions = [tokens for record in records if record["split"] == "train" for tokens in record["tokens"]]
     Vocabulary.build(captions, VocabularyConfig(min_count=1)).save(folder / "vocabulary.json")

@@ -106,12 +106,19 @@ def test_a_frozen_encoder_takes_no_gradient_and_stays_in_evaluation_mode(resnet1
     [
         ({"name": "resnet19"}, r"encoder\.name is 'resnet19'"),
         ({"name": "vit_b_16"}, r"no ResNet and has no `\.features`"),
+        ({"name": "swin_t"}, r"swin_t', whose features are no \(channels, rows, columns\)"),
         ({"weights": "/nowhere/weights.pt"}, r"/nowhere/weights\.pt, which is no file"),
     ],
 )
 def test_a_wrong_network_is_one_clear_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Encoder(replace(TINY, **changes))
+
+
+@pytest.mark.parametrize(("name", "side"), [("squeezenet1_1", 8), ("alexnet", 32)])
+def test_pictures_that_leave_no_position_are_one_clear_line(name: str, side: int) -> None:
+    with pytest.raises(UserError, match=rf"pictures of {side} px are too small for {name}: raise image\.size_px"):
+        Encoder(replace(TINY, name=name, max_stride_px=32))(torch.zeros(1, 3, side, side))
 
 
 def test_weights_of_another_network_are_one_clear_line(resnet18_file: Path, tmp_path: Path) -> None:

@@ -64,6 +64,19 @@ def test_other_weights_or_other_pictures_are_another_cache(tmp_path: Path) -> No
     assert len(paths) == 3
 
 
+def test_the_same_weights_cut_elsewhere_are_another_cache(tmp_path: Path) -> None:
+    """What is cut from AlexNet between these strides is a pooling without weights."""
+    data = write_data(tmp_path / "data", size_px=64)
+    store = PictureStore(data / "train.h5")
+    paths = set()
+    for max_stride_px in (8, 16):
+        torch.manual_seed(0)
+        encoder = Encoder(EncoderConfig(name="alexnet", weights="none", grid=0, max_stride_px=max_stride_px))
+        found = cached_features(tmp_path / "features", encoder, store, mirrored=False, on_progress=lambda *_: None)
+        paths.add(found.path)
+    assert len(paths) == 2
+
+
 def test_too_little_room_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 100))
     with pytest.raises(UserError, match=r"0\.0 GB free, the frozen encoder's features need .* GB: make room, or set"):

@@ -85,13 +85,14 @@ def test_the_first_frame_of_an_animation_counts() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("resize", RESIZE_RULES)
-def test_every_exif_orientation_is_turned_upright(orientation: int, resize: str) -> None:
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_every_exif_orientation_is_turned_upright(orientation: int, resize: str, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     config = ImageConfig(size_px=40, resize=resize)
-    data = encoded(Image.fromarray(SHARP), "PNG", exif=exif)
+    data = encoded(Image.fromarray(SHARP), kind, exif=exif)
     turned = decode_with_size(data, config)
-    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded(Image.fromarray(SHARP), "PNG", exif=exif))))
     assert psnr_db(turned.pixels, decode(encoded(expected, "PNG"), config)) > 38
     assert (turned.width_px, turned.height_px) == expected.size
 

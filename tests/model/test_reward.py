@@ -14,7 +14,7 @@ from model.decoder import Decoder
 from model.errors import RunError, UserError
 from model.grid import Grid
 from model.metrics.cider import cider_d_each
-from model.reward import RATE, SAMPLES, SHARPNESS, Judge, praise, sample
+from model.reward import CAPTIONS_A_PICTURE, RATE, SAMPLES, SHARPNESS, Judge, praise, sample
 from model.vocabulary import Vocabulary
 from tests.model.parts import DECODER, TRAIN, random_decoder, random_grid, run_training, small_vocabulary, write_data
 
@@ -156,6 +156,19 @@ def test_the_last_epochs_learn_from_rewards_on_a_course_of_their_own(tmp_path: P
     assert rates[3] < rates[2]
 
 
+def test_rewards_come_also_after_words_that_got_no_better_and_forget_the_gradients_of_words(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train=16, references=2)
+    result = run_training(
+        data, tmp_path / "run", schedule="cosine", epochs=6, reward_epochs=2, batch_size=8, stop_patience_epochs=1,
+        encoder_learning_rate=1e-12, decoder_learning_rate=1e-12,
+    )  # fmt: skip
+    assert [report.reward is None for report in result.history] == [True] * 4 + [False] * 2
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    optimizer = torch.load(checkpoint / "optimizer.pt", weights_only=True)
+    steps = {int(moments["step"]) for moments in optimizer["adam"]["state"].values()}
+    assert steps == {2 * 16 // (8 // CAPTIONS_A_PICTURE)}, "Adam counts the steps of the two epochs of rewards alone"
+
+
 def test_rewards_need_a_planned_end_and_leave_an_epoch_for_words(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     with pytest.raises(ValueError, match=r"train\.schedule is 'plateau': must be cosine if train\.reward_epochs"):
@@ -171,5 +184,5 @@ def test_numbers_that_are_none_are_told_with_what_to_lower() -> None:
     decoder, grid = decoder_and_grid(0, pictures=1)
     with torch.no_grad():
         decoder.output.weight.fill_(math.nan)
-    with pytest.raises(RunError, match=r"lower train\.decoder_learning_rate"):
+    with pytest.raises(RunError, match=r"Lower train\.encoder_learning_rate"):
         sample(decoder, grid, WORDS, max_words=MAX_WORDS)

@@ -21,9 +21,10 @@ import torchvision
 from torch import Tensor
 
 from model.average import WeightAverage
+from model.dataset import Pictures, open_store, read_splits
 from model.decoder import DecoderConfig
 from model.describer import Describer
-from model.device import choose_precision
+from model.device import choose_precision, out_of_memory_says
 from model.directory import add_facts, load_model, read_config
 from model.encoder import Encoder, EncoderConfig
 from model.errors import RunError, UserError
@@ -34,6 +35,7 @@ from model.schedule import WARM_UP, cosine
 from model.search import SearchConfig
 from model.store import PictureStore, write_store
 from model.training import TrainConfig
+from model.validation import validate
 from model.vocabulary import Vocabulary
 from model.word_head import WordHead, word_loss
 from tests.model.parts import COLOURS, DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
@@ -322,16 +324,15 @@ def test_cached_features_train_like_the_frozen_encoder_itself(
 def test_two_stages_freeze_first_and_fine_tune_then(data: Path, weights: Path, tmp_path: Path) -> None:
     encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0)
     before = Encoder(encoder).state_dict()
-    moved: list[bool] = []
 
-    def note(_: EpochReport) -> None:
-        (model_dir,) = (tmp_path / "run").glob("model-*")
-        after = state(model_dir)
-        moved.append(any(not torch.equal(after[f"encoder.{name}"], value) for name, value in before.items()))
+    def unmoved_after_the_first(report: EpochReport) -> None:
+        if report.epoch == 1:
+            after = state(tmp_path / "run" / "model-0001")
+            assert all(torch.equal(after[f"encoder.{name}"], value) for name, value in before.items())
 
-    result = run_training(data, tmp_path / "run", encoder=encoder, freeze_encoder_epochs=1, epochs=2, on_epoch=note)
-    if result.best_epoch == 2:
-        assert moved == [False, True]
+    run_training(
+        data, tmp_path / "run", encoder=encoder, freeze_encoder_epochs=1, epochs=2, on_epoch=unmoved_after_the_first
+    )
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
     after = safetensors.torch.load_file(checkpoint / "weights.safetensors")
     changed = {name.split(".")[1] for name, value in before.items() if not torch.equal(after[f"encoder.{name}"], value)}
@@ -365,6 +366,21 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
     expected, got = state(alone.model_dir), state(two.model_dir)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=0, atol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_what_two_processes_report_is_of_the_model_that_they_save(tmp_path: Path, average: float) -> None:
+    """An encoder from nothing has the batch-norm statistics of each process's own share until they are shared."""
+    data = write_data(tmp_path / "data", train=13, validation=5)
+    result = run_training(data, tmp_path / "run", encoder=NOTHING, epochs=1, processes=2, average=average)
+    captioner, words, _ = load_model(result.model_dir)
+    store = open_store(data / "train.h5")
+    _, validation, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
+    found = validate(
+        captioner, Pictures(store), None, validation, words, search_config=SEARCH, batch_size=4, regularisation=1.0,
+        on_progress=lambda *_: None,
+    )  # fmt: skip
+    assert result.history[0].validation_loss == pytest.approx(found.loss, abs=1e-5)
 
 
 def test_the_mistake_that_every_process_finds_is_told_once_and_they_end(data: Path, tmp_path: Path) -> None:
@@ -424,6 +440,41 @@ def test_a_loss_that_is_no_number_names_epoch_and_batch(data: Path, tmp_path: Pa
         run_training(data, tmp_path / "run", decoder_learning_rate=1e30, encoder_learning_rate=1e30)
 
 
+def test_numbers_that_are_none_from_an_epoch_s_last_step_on_are_told_too(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"probabilities are no numbers.*Lower train\.encoder_learning_rate"):
+        run_training(data, tmp_path / "run", batch_size=20, decoder_learning_rate=1e30, encoder_learning_rate=1e30)
+
+
+def test_a_run_goes_on_where_auto_takes_another_number_format(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on another device: float16, which needs a scaler, that the checkpoint has no state of."""
+    run_training(data, tmp_path / "run", epochs=1)
+    monkeypatch.setattr("model.loop.choose_precision", lambda *_: torch.float16)
+    assert run_training(data, tmp_path / "run", epochs=2).epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("optimizer.pt", b""),
+        ("optimizer.pt", b"rubbish"),
+        ("state.json", b"{}"),
+        ("state.json", b"[]"),
+        ("state.json", b"{"),
+        ("weights.safetensors", b"rubbish"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_clear_line(data: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    run_training(data, tmp_path / "run", epochs=1)
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    (checkpoint / name).write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        run_training(data, tmp_path / "run", epochs=2)
+    assert str(checkpoint) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_checkpoints_hold_no_pickled_code(data: Path, tmp_path: Path) -> None:
     run_training(data, tmp_path / "run")
     (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
@@ -453,6 +504,17 @@ def test_out_of_memory_says_which_setting_to_lower(tmp_path: Path) -> None:
     data = write_data(tmp_path)
     with pytest.raises(UserError, match=r"Out of memory: lower train\.batch_size"):
         run_training(data, tmp_path / "run", decoder=DecoderConfig(hidden_size=2**38))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"],
+)
+def test_memory_that_the_device_s_libraries_lack_is_told_alike(said: str) -> None:
+    with pytest.raises(UserError, match=r"Out of memory: lower it"), out_of_memory_says("lower it"):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="another"), out_of_memory_says("lower it"):
+        raise RuntimeError("another defect")
 
 
 def test_a_vocabulary_that_does_not_fit_the_weights(data: Path, tmp_path: Path) -> None:
