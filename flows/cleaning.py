@@ -22,6 +22,8 @@ Shown = tuple[Any, Callable[[Any], None]]
 def clean(options: argparse.Namespace) -> Shown:
     """Keep the datasets that an unfinished run or the champion needs and the latest N of the others.
 
+    With `--unfinished` failed and killed runs are given up: their folders go, and they need nothing any more.
+
     Raises:
         UserError: N is negative, or there is no such working directory.
         RunError: MLflow cannot be asked for the champion.
@@ -30,9 +32,11 @@ def clean(options: argparse.Namespace) -> Shown:
     if options.keep < 0:
         raise UserError(f"--keep is {options.keep}: must be at least 0")
     if not workdir.is_dir():
-        raise UserError(f"the working directory {workdir} does not exist: name one with --workdir")
+        raise UserError(f"there is no working directory {workdir}: name one with --workdir")
     with workdir_lock(workdir, "cleaning"):
         runs = all_runs(workdir)
+        given_up = [record for record in runs if record.unfinished] if options.unfinished else []
+        runs = [record for record in runs if record not in given_up]
         needed = {
             record.dataset_id: f"run {record.run_id} is unfinished" for record in runs if record.state != "completed"
         }
@@ -42,6 +46,7 @@ def clean(options: argparse.Namespace) -> Shown:
         kept = {one.name: needed.get(one.name, f"one of the latest {options.keep}") for one in datasets}
         going = free[options.keep :]
         going += finished_checkpoints(workdir, runs)
+        going += [run_folder(workdir, record.run_id) for record in given_up]
         removed: list[dict[str, Any]] = [{"path": str(path), "bytes": size_bytes(path)} for path in going]
         for path in going:
             kept.pop(path.name, None)

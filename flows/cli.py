@@ -64,7 +64,9 @@ def set_up_logging() -> None:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--workdir", type=Path, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)")
+    common.add_argument(
+        "--workdir", type=workdir, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)"
+    )
     common.set_defaults(again="ec-descr-gen resume --workdir {workdir}")
     common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     source = argparse.ArgumentParser(add_help=False)
@@ -164,6 +166,14 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--auth", action="store_true", help="both servers ask for a password")
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
+    clean.add_argument("--unfinished", action="store_true", help="give up failed and killed runs: they go too")
+
+
+def workdir(text: str) -> Path:
+    """A working directory, whose path stands in the addresses of databases and in MLflow's questions."""
+    if wrong := sorted(set(str(Path(text).resolve())) & set('%?#"')):
+        raise argparse.ArgumentTypeError(f"{text} holds {' '.join(wrong)}: choose a folder without such a character")
+    return Path(text)
 
 
 def port(text: str) -> int:

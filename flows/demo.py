@@ -23,16 +23,23 @@ from model.files import read_json, write_json
 from tasks.demo.catalogue import ANSWERS_FILE, CATALOG_FILE, make_catalog
 from tasks.demo.judge import score_answers
 from tasks.demo.server import serve_images
+from tasks.lock import workdir_lock
 from tasks.runs import Request, RunRecord, run_folder
 from tasks.tracking import TrackedRun
 
 logger = logging.getLogger(__name__)
 CEILING_FILE = "second_wordings.json"  # what a writer who knows every detail says: the ceiling of the scores
+MADE_FILE = "made.json"
 Shown = tuple[Any, Callable[[Any], None]]
 
 
 def demo(options: argparse.Namespace) -> Shown:
     """Make the catalogue (once), serve its pictures, run the pipeline, judge the descriptions."""
+    with workdir_lock(options.workdir, "the demo"):
+        return _demo(options)
+
+
+def _demo(options: argparse.Namespace) -> Shown:
     folder = demo_folder(options.workdir)
     ceiling = f"score.writers.ceiling={(folder / CEILING_FILE).resolve()}"
     assignments = [ceiling, *(options.assignments or [])]
@@ -63,27 +70,41 @@ def belongs_to_demo(record: RunRecord, workdir: Path) -> bool:
 
 def resume_demo(record: RunRecord, workdir: Path) -> Shown:
     """Continue a demo's run with its pictures served again."""
-    folder = demo_folder(workdir)
-    with _pictures(folder, int(read_json(folder / "made.json")["port"])):
-        result = resume_run(record, workdir)
-    return judged(result, workdir), demo_table
+    with workdir_lock(workdir, "the demo"):
+        folder = demo_folder(workdir)
+        made = _made(folder)
+        if not made or not made["items"]:
+            raise UserError(
+                f"the demo's catalogue in {folder} was never drawn to its end: run `ec-descr-gen demo` again"
+            )
+        with _pictures(folder, int(made["port"])):
+            result = resume_run(record, workdir)
+        return judged(result, workdir), demo_table
+
+
+def _made(folder: Path) -> dict[str, Any]:
+    """What the demo's catalogue was made as; 0 items while it is drawn; empty without one."""
+    path = folder / MADE_FILE
+    made: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return made
 
 
 def _catalogue(folder: Path, items: int, *, split_seed: int) -> int:
     """Make the catalogue if it is not there; returns the port for its pictures, the same each time."""
-    made, wanted = folder / "made.json", {"items": items, "split_seed": split_seed}
-    if made.is_file():
-        known = read_json(made)
-        if {name: known[name] for name in wanted} == wanted:
-            return int(known["port"])
+    made, wanted = _made(folder), {"items": items, "split_seed": split_seed}
+    if made and {name: made[name] for name in wanted} == wanted:
+        return int(made["port"])
+    if not made and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds files that are not the demo's: name another folder with --workdir")
     shutil.rmtree(folder, ignore_errors=True)
+    port = free_port()
+    write_json(folder / MADE_FILE, {**wanted, "items": 0, "port": port})  # the folder is ours from now on
     report = make_catalog(items, folder, split_seed=split_seed)
     planted = ", ".join(f"{count} {fault}" for fault, count in report.planted.items())
     logger.info("demo catalogue: %s records, %s pictures; planted: %s", report.records, report.pictures, planted)
     records = read_json(folder / ANSWERS_FILE)["records"]
     write_json(folder / CEILING_FILE, {record_id: answer["second_wording"] for record_id, answer in records.items()})
-    port = free_port()
-    write_json(made, {**wanted, "port": port})
+    write_json(folder / MADE_FILE, {**wanted, "port": port})
     return port
 
 

@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.regularisation": 0.1,
         "train.monitor": "cider_d",
         "search.length_penalty": 1.0,
+        "search.mirrored": True,
         "score.bertscore": "never",
         "score.meteor": False,
     },

@@ -19,6 +19,7 @@ from model.errors import RunError
 from tasks.catalog.fingerprint import catalog_fingerprint
 from tasks.catalog.published import keep
 from tasks.catalog.reader import read_catalog
+from tasks.catalog.urls import without_secrets
 from tasks.progress import progress
 
 EVENT, RESOURCE = "catalog.updated", "ec-descr-gen.catalog"
@@ -36,12 +37,13 @@ def publish(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
         found = read_catalog(source, settings.catalog, image_base_url=base, on_read=bar.advance)
     fingerprint = catalog_fingerprint(found.records)
     path = keep(source, options.workdir, fingerprint=fingerprint, image_base_url=base)
-    payload = {"path": str(path), "image_base_url": base}
-    reason = tell_prefect(options.workdir, payload)
+    reason = tell_prefect(options.workdir, {"path": str(path), "image_base_url": base})
+    shown = without_secrets(base)
     by_hand = ["ec-descr-gen", "retrain", "--catalog", str(path), "--workdir", str(options.workdir)]
-    by_hand += ["--image-base-url", base] if base else []
+    by_hand += ["--image-base-url", shown] if base else []
     result = {
-        **payload,
+        "path": str(path),
+        "image_base_url": shown,
         "fingerprint": fingerprint,
         "records": found.records.num_rows,
         "rejected": found.rejected_by_reason,

@@ -130,6 +130,7 @@ class PrefectServer:
             port = free_port()
             self.api_url = f"http://{LOOPBACK}:{port}/api"
             self._starting.enter_context(hold(starting_path(self.workdir)))
+            os.environ["PREFECT_UI_ENABLED"] = "0"  # nobody could look at its pages once the command has ended
             self.process = self._spawn(port)
         os.environ["PREFECT_API_URL"] = self.api_url
         return self
@@ -143,7 +144,7 @@ class PrefectServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
+                env={**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"},
                 start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
             )
 

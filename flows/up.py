@@ -49,7 +49,11 @@ def up(options: argparse.Namespace) -> Shown:
     with ExitStack() as stack:
         if not stack.enter_context(try_lock(up_path(workdir), {})):
             raise UserError(_already(workdir))
+        if options.prefect_port == options.mlflow_port:
+            raise UserError(f"--prefect-port and --mlflow-port are both {options.mlflow_port}: give each its own")
         for name, port in (("--prefect-port", options.prefect_port), ("--mlflow-port", options.mlflow_port)):
+            if not port:
+                raise UserError(f"{name} is 0: choose a port, as the pages are to be found again")
             if not is_free(port):
                 raise UserError(f"{name} {port} is taken by another program: choose a free port")
         facts = {

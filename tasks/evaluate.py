@@ -74,7 +74,6 @@ def evaluate(
             found.predictions.to_parquet(partial)
         facts = found.report.to_json()
         write_json(files[1], facts)
-        write_manifest(run_dir, "evaluate", files=files, facts=facts)
         tracked = TrackedRun(run_dir)
         tracked.log_metrics({f"{products.split}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
@@ -82,6 +81,7 @@ def evaluate(
         size_px = read_config(model_dir)["image"]["size_px"]
         for sheet in draw_best_and_worst(found.predictions, products, size_px, run_dir / "figures"):
             tracked.log_picture(sheet, key=f"pictures/{sheet.stem}", step=0)
+        write_manifest(run_dir, "evaluate", files=files, facts=facts)
     return facts
 
 

@@ -42,3 +42,10 @@ def pack(
         write_manifest(dataset.folder, "pack", files=files, facts=facts)
     remove_chunks(dataset.folder)
     return facts
+
+
+def packed_digest(dataset: Dataset) -> str:
+    """The digest of a packed dataset's bytes: what is made of them belongs to no others."""
+    facts = read_manifest(dataset.folder, "pack")
+    assert facts is not None, f"{dataset.folder} is not packed"
+    return str(facts["digest"])

@@ -28,7 +28,7 @@ def register(dataset: Dataset, run_dir: Path, training: dict[str, Any], report: 
     found = tracked.register_model(
         model_dir,
         step=training["best_epoch"],
-        card=model_card(scores, config=read_config(model_dir), facts=facts),
+        card=model_card(scores, name=tracked.config.model_name, config=read_config(model_dir), facts=facts),
         dataset_id=dataset.id,
         bleu_4=f"{scores.scores['bleu_4']:.4f}",
     )

@@ -8,6 +8,7 @@ from model.files import read_json, write_json, write_text
 from tasks.catalog.report import catalog_report
 from tasks.catalog.report_text import REPORT_JSON, REPORT_MARKDOWN, report_markdown
 from tasks.manifest import read_manifest, write_manifest
+from tasks.pack import packed_digest
 from tasks.read import Dataset
 from tasks.shown import show_page
 from tasks.step import RETRIED
@@ -19,6 +20,7 @@ def report(dataset: Dataset) -> dict[str, Any]:
     paths = [dataset.folder / REPORT_JSON, dataset.folder / REPORT_MARKDOWN]
     # A catalogue with the same records and other rejected ones is the same dataset, and another report.
     facts = {name: dataset.facts[name] for name in ("read", "rejected")}
+    facts["pictures"] = packed_digest(dataset)
     if read_manifest(dataset.folder, "report") != facts:
         found = catalog_report(dataset.folder)
         write_json(paths[0], found)

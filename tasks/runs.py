@@ -133,8 +133,21 @@ def find_same(workdir: Path, request: Request) -> RunRecord | None:
 
 
 def latest_tracking(runs: list[RunRecord]) -> TrackingConfig | None:
-    """Where the latest run that tracks (`prepare` does not) was tracked, under which names; None before any has."""
-    tracked = next((run for run in runs if run.request.flow != "prepare"), None)
+    """Where, and under which names, to look for the champion: as the latest run that made a model was tracked.
+
+    Args:
+        runs: of a working directory, the latest first.
+
+    Returns:
+        Of the runs that tracked (`prepare` does not) a completed one that made a model comes first, then one that
+        was to make one. None before any tracked.
+    """
+
+    def rank(run: RunRecord) -> tuple[bool, bool]:
+        makes_a_model = run.request.flow in {"pipeline", "retraining"}
+        return makes_a_model and run.state == "completed", makes_a_model
+
+    tracked = max((run for run in runs if run.request.flow != "prepare"), key=rank, default=None)
     return None if tracked is None else TrackingConfig(**tracked.request.settings["tracking"])
 
 

@@ -12,6 +12,7 @@ from model.vocabulary import Vocabulary, VocabularyConfig
 from tasks.catalog.reader import write_table
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.manifest import read_manifest, write_manifest
+from tasks.pack import packed_digest
 from tasks.read import Dataset
 from tasks.step import RETRIED, counted
 
@@ -26,14 +27,15 @@ def build_vocabulary(dataset: Dataset, config: VocabularyConfig) -> dict[str, An
         UserError: no word stands often enough.
     """
     facts = read_manifest(dataset.folder, "vocabulary")
-    if facts is None or facts["min_count"] != config.min_count:
+    wanted = {"min_count": config.min_count, "pictures": packed_digest(dataset)}
+    if facts is None or {name: facts.get(name) for name in wanted} != wanted:
         captions = caption_table(dataset)
         training = captions.filter(pa.compute.equal(captions["split"], "train"))["tokens"].to_pylist()
         words = Vocabulary.build((caption for product in training for caption in product), config)
         captions_path, vocabulary_path = dataset.folder / CAPTIONS_FILE, dataset.folder / VOCABULARY_FILE
         write_table(captions, captions_path)
         words.save(vocabulary_path)
-        facts = {"words": len(words), "min_count": config.min_count}
+        facts = {"words": len(words), **wanted}
         write_manifest(dataset.folder, "vocabulary", files=[captions_path, vocabulary_path], facts=facts)
     return facts
 

@@ -36,6 +36,12 @@ def test_up_is_healthy_says_so_when_started_twice_and_leaves_no_process_after_si
         assert len(processes(tmp_path)) > 5
 
 
+def test_ports_that_cannot_be_are_named_at_once(tmp_path: Path) -> None:
+    same = run("up", "--workdir", tmp_path, "--prefect-port", "5017", "--mlflow-port", "5017", code=2)
+    assert "--prefect-port and --mlflow-port are both 5017" in same.stderr
+    assert "--mlflow-port is 0" in run("up", "--workdir", tmp_path, "--mlflow-port", "0", code=2).stderr
+
+
 def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
     assert "--timezone Berlin is unknown" in run("up", "--workdir", tmp_path, "--timezone", "Berlin", code=2).stderr
 

@@ -113,7 +113,9 @@ def sample_sizes(
     if given_splits:
         drawn = {split: min(limits[split], available[split]) for split in SPLITS}
     else:
-        factor = min(available[split] / limits[split] for split in SPLITS if limits[split] and available[split])
+        factor = min(
+            (available[split] / limits[split] for split in SPLITS if limits[split] and available[split]), default=1.0
+        )
         wanted = {split: max(1, int(limits[split] * min(factor, 1) + 1e-9)) for split in SPLITS}
         drawn = {split: min(wanted[split], limits[split], available[split]) for split in SPLITS}
     sizes = ", ".join(f"{drawn[split]:,} {split}" for split in SPLITS)

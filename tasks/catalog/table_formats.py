@@ -19,7 +19,7 @@ BATCH_ROWS = 4096
 PARQUET_BATCH_ROWS = 64
 DELIMITERS = ",;\t|"
 # What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
-FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]+\|)")
+FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]*\w\|.*!)", re.DOTALL)
 _NESTED = re.compile(r"\s*[\[{]")
 
 
@@ -84,7 +84,7 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
         begins = rows.line_num + 1
         try:
             cells = next(rows)
-            row = _row(header, cells) if cells else None
+            row = _row(header, cells, known) if cells else None
         except StopIteration:
             break
         except csv.Error as error:
@@ -119,12 +119,12 @@ def _header(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _row(header: list[str], cells: list[str]) -> dict[str, Any] | Fault:
+def _row(header: list[str], cells: list[str], known: Collection[str]) -> dict[str, Any] | Fault:
     if len(cells) != len(header):
         return Fault("wrong number of columns", f"{len(cells)} cells under {len(header)} names")
     row: dict[str, Any] = {}
     for name, cell in zip(header, cells, strict=True):
-        if not cell:
+        if not cell or name not in known:
             continue
         if not cell.isascii():
             try:

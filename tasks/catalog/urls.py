@@ -32,13 +32,17 @@ def is_relative(url: str) -> bool:
 
 
 def normalise_url(url: str) -> str:
-    """The url as it is compared: query and fragment cut, scheme and host in lower case."""
-    if "?" in url or "#" in url:
-        url = url.partition("#")[0].partition("?")[0]
+    """The url as it is compared: scheme and host in lower case, no fragment.
+
+    A query stays: where it says nothing of the picture, `catalog.cut_query` has cut it already. A relative url may be
+    a file's name, in which # is a letter like others.
+    """
     if is_relative(url):
         return url
-    end = url.find("/", len("https://"))
-    return url[:end].lower() + url[end:] if end > 0 else url.lower()
+    url = url.partition("#")[0]
+    host = _HOST.match(url)
+    assert host is not None, f"{url!r} has no host"
+    return host[0].lower() + url[host.end() :]
 
 
 def without_secrets(url: str) -> str:

@@ -133,7 +133,8 @@ class Drafter:
             if failed and not there and not kept.rows:
                 raise _nothing_had([failed[one.key] for one in missing])
             new = kept.rows | {key: one.row() for key, one in failed.items()}
-            rows = before | {key: row for key, row in new.items() if key not in there}
+            # A column that a person added stays, with what stands in it, where the draft comes only now.
+            rows = before | {key: before.get(key, {}) | row for key, row in new.items() if key not in there}
             first = [row for key, row in rows.items() if key in before]
             write_rows(out, first + [rows[one.key] for one in asked if one.key not in before])
             kept.remove()

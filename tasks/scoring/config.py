@@ -1,5 +1,6 @@
 """What is scored, and how."""
 
+import re
 from dataclasses import dataclass
 
 from model.configuration import check, check_choice, setting
@@ -29,6 +30,10 @@ class ScoreConfig:
         check(self.bertscore_layer >= 0, "score.bertscore_layer", self.bertscore_layer, "at least 0")
         check(len(self.bertscore_language) >= 2, "score.bertscore_language", self.bertscore_language, "like en")
         check(self.bertscore_batch_size >= 1, "score.bertscore_batch_size", self.bertscore_batch_size, "at least 1")
+        for name in self.writers:
+            check(
+                re.fullmatch(r"[\w .-]+", name) is not None, "score.writers", name, "named by letters, digits, ' .-_'"
+            )
         check(self.seed >= 0, "score.seed", self.seed, "at least 0")
         check(self.intervals == 0 or self.intervals >= 100, "score.intervals", self.intervals, "0, or at least 100")
 

@@ -117,11 +117,12 @@ def run_note(
     return "\n".join(lines)
 
 
-def model_card(report: ScoreReport, *, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def model_card(report: ScoreReport, *, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """What the model is, what it was trained on, how good it is and where it is not to be trusted.
 
     Args:
         report: of the held-out split.
+        name: of the registered model.
         config: `config.json` of the model directory.
         facts: dataset, training and validation products, epochs; as a list of short lines.
     """
@@ -157,7 +158,7 @@ def model_card(report: ScoreReport, *, config: Mapping[str, Any], facts: Mapping
         "## Use",
         "",
         (
-            '`mlflow models serve -m models:/ec-descr-gen@champion`, then POST `{"inputs": ["<picture, base64>"], '
+            f'`mlflow models serve -m "models:/{name}@champion"`, then POST `{{"inputs": ["<picture, base64>"], '
             '"params": {"beam_size": 5, "max_words": 50}}` to `/invocations`.'
         ),
     ]

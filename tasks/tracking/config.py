@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from model.configuration import check, setting
+from tasks.catalog.urls import without_secrets
 from tasks.served import served
 
 
@@ -24,10 +25,10 @@ class TrackingConfig:
         """Check the bounds."""
         check(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
         check(
-            bool(self.model_name.strip()) and not set(self.model_name) & set("/:"),
+            bool(self.model_name.strip()) and not set(self.model_name) & set("/:'\""),
             "tracking.model_name",
             self.model_name,
-            "a name without / and :",
+            "a name without /, : and quotation marks",
         )
         check(self.timeout_s >= 1, "tracking.timeout_s", self.timeout_s, "at least 1")
         check(self.pictures_every_epochs >= 1, "tracking.pictures_every_epochs", self.pictures_every_epochs, ">= 1")
@@ -42,6 +43,11 @@ class TrackingConfig:
     def tracking_uri(self, workdir: Path) -> str:
         """The address to use now."""
         return self.given_uri() or own_store(workdir)
+
+
+def shown_uri(uri: str) -> str:
+    """A store's address as it may be shown: no user, no password, no query."""
+    return uri if uri.startswith("sqlite:") else without_secrets(uri)
 
 
 def own_store(workdir: Path) -> str:

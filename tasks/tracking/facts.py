@@ -47,7 +47,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def prefect_tags() -> dict[str, str]:
-    """Id, name and address of the Prefect flow run around us, read from what Prefect itself has loaded."""
+    """Id, name and, if it has a page, address of the Prefect flow run around us, as Prefect itself has loaded them."""
     import sys
 
     if "prefect" not in sys.modules:
@@ -56,8 +56,10 @@ def prefect_tags() -> dict[str, str]:
 
     if not flow_run.id:
         return {}
-    url = flow_run.ui_url or ""
-    return {"prefect.flow_run_id": str(flow_run.id), "prefect.flow_run_name": str(flow_run.name), "prefect.url": url}
+    tags = {"prefect.flow_run_id": str(flow_run.id), "prefect.flow_run_name": str(flow_run.name)}
+    if flow_run.ui_url and os.environ.get("PREFECT_UI_ENABLED") != "0":  # a command's own server has no pages
+        tags["prefect.url"] = str(flow_run.ui_url)
+    return tags
 
 
 def version_tags() -> dict[str, str]:

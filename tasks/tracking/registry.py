@@ -1,6 +1,7 @@
 """The model in MLflow: logged with its code, registered, champion or challenger; and fetched from there again."""
 
 import base64
+import hashlib
 import importlib.metadata
 import io
 import logging
@@ -17,8 +18,8 @@ import model as model_package
 from model.directory import check_model
 from model.errors import RunError, UserError
 from model.files import write_text
-from tasks.tracking.config import TrackingConfig
-from tasks.tracking.store import make_client, outages, process_wide
+from tasks.tracking.config import TrackingConfig, shown_uri
+from tasks.tracking.store import first_line, make_client, outages, process_wide
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -140,6 +141,7 @@ class Registry:
 
     def __init__(self, config: TrackingConfig, workdir: Path) -> None:
         self.name, self.uri = config.model_name, config.tracking_uri(workdir)
+        self.shown = shown_uri(self.uri)
         self.client = make_client(self.uri, workdir=workdir, timeout_s=config.timeout_s)
 
     def champion(self) -> dict[str, Any] | None:
@@ -171,12 +173,12 @@ class Registry:
         """
         now = self.champion()
         if now is None:
-            raise UserError(f"There is no champion of {self.name} in {self.uri}: run the pipeline first.")
+            raise UserError(f"There is no champion of {self.name} in {self.shown}: run the pipeline first.")
         before = now["tags"].get(PREVIOUS_TAG)
         if before is None:
             raise UserError(f"Version {now['version']} of {self.name} is the first champion: none came before it.")
         if not self._ask(self.client.search_model_versions, f"name = '{self.name}' and version_number = {before}"):
-            raise UserError(f"Version {before} of {self.name}, the champion before, was deleted from {self.uri}.")
+            raise UserError(f"Version {before} of {self.name}, the champion before, was deleted from {self.shown}.")
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, before)
         return now["version"], before
 
@@ -198,13 +200,11 @@ class Registry:
         import mlflow.artifacts
         from mlflow.exceptions import MlflowException
 
-        name, _, alias = model_uri.removeprefix("models:/").partition("@")
-        if alias:
-            found = self._ask(_by_alias, self.client, name, alias)
-            if found is None:
-                raise UserError(f"{model_uri}: no version of {name} is {alias} in {self.uri}. Run the pipeline first.")
-            model_uri = f"models:/{name}/{found.version}"
-        place = folder / model_uri.removeprefix("models:/").replace("/", "-")
+        version = self._version(model_uri)
+        model_uri = f"models:/{version.name}/{version.version}"
+        # Another registry's version may have the same number, but is of another logged model.
+        made = hashlib.sha256(str(version.source).encode()).hexdigest()[:8]
+        place = folder / f"{version.name}-{version.version}-{made}"
         if place.is_dir():
             if _is_whole(place):
                 return place
@@ -216,21 +216,51 @@ class Registry:
                 with process_wide(self.uri):
                     mlflow.artifacts.download_artifacts(artifact_uri=f"{model_uri}/artifacts", dst_path=partial)
             except MlflowException as error:
-                raise UserError(f"{model_uri} can't be had from {self.uri}: {_first_line(error)}") from error
+                raise UserError(f"{model_uri} can't be had from {self.shown}: {self._first_line(error)}") from error
             except outages() as error:
-                raise RunError(f"{model_uri} can't be had from {self.uri}: {_first_line(error)}") from error
+                raise RunError(f"{model_uri} can't be had from {self.shown}: {self._first_line(error)}") from error
             candidates = [path.parent for path in Path(partial).rglob("weights.safetensors")]
             if not candidates:
-                raise UserError(f"{model_uri} in {self.uri} is not a model of this project.")
-            candidates[0].rename(place)
+                raise UserError(f"{model_uri} in {self.shown} is not a model of this project.")
+            try:
+                candidates[0].rename(place)
+            except OSError:  # another process was first
+                if not place.is_dir():
+                    raise
         return place
+
+    def _version(self, model_uri: str) -> "ModelVersion":
+        """The version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names.
+
+        Raises:
+            UserError: there is none.
+        """
+        name, _, alias = model_uri.removeprefix("models:/").partition("@")
+        if alias:
+            found: ModelVersion | None = self._ask(_by_alias, self.client, name, alias)
+            if found is None:
+                raise UserError(
+                    f"{model_uri}: no version of {name} is {alias} in {self.shown}. Run the pipeline first."
+                )
+            return found
+        name, _, number = name.partition("/")
+        if number.isdecimal():
+            wanted = f"name = '{name}' and version_number = {number}"
+            versions: list[ModelVersion] = self._ask(self.client.search_model_versions, wanted)
+            if versions:
+                return versions[0]
+        raise UserError(f"{model_uri}: there is no such version in {self.shown}")
+
+    def _first_line(self, error: Exception) -> str:
+        return first_line(error).replace(self.uri, self.shown)
 
     def _ask(self, call: Any, *arguments: Any) -> Any:
         try:
             return call(*arguments)
         except outages() as error:
             raise RunError(
-                f"MLflow's registry at {self.uri} did not answer: {_first_line(error)}. Start it, or set tracking.uri."
+                f"MLflow's registry at {self.shown} did not answer: {self._first_line(error)}. "
+                "Start it, or set tracking.uri."
             ) from error
 
 
@@ -241,7 +271,3 @@ def _is_whole(model_dir: Path) -> bool:
     except UserError:
         return False
     return True
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from model.files import read_json, write_json
-from tasks.tracking.config import TrackingConfig, own_store
+from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import Store, make_client, outages
+from tasks.tracking.store import Store, first_line, make_client, outages
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 30.0
@@ -45,6 +45,7 @@ def start_run(
     if not again:
         uri = config.given_uri()  # where the workdir's own store is reached is asked anew each time
         write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve()), "tracking_uri": uri})
+        settings.chmod(0o600)  # the address may hold a password
     run = TrackedRun(run_dir)
     open_log(run.log_path)
     if again:
@@ -218,7 +219,7 @@ class TrackedRun:
             self._next_try = time.monotonic() + RETRY_AFTER_S
             logger.warning(
                 "MLflow at %s did not take %s (%s). It is kept in %s; send it later with: %s",
-                self.tracking_uri,
+                shown_uri(self.tracking_uri),
                 entry.kind,
                 reason,
                 self.folder,
@@ -238,8 +239,7 @@ class TrackedRun:
             self._store.send(entry)
         except outages() as error:
             self._store = None  # `up` may have started or stopped since
-            lines = str(error).strip().splitlines()
-            return lines[0][:300] if lines else type(error).__name__
+            return first_line(error).replace(self.tracking_uri, shown_uri(self.tracking_uri))
         return None
 
     @contextmanager

@@ -61,16 +61,17 @@ def process_wide(uri: str) -> Iterator[None]:
     """
     import mlflow
 
-    before = os.environ.get("MLFLOW_TRACKING_URI")
+    before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before or "")
-        mlflow.set_registry_uri("")
-        if before is None:
-            os.environ.pop("MLFLOW_TRACKING_URI", None)
+        mlflow.set_tracking_uri(before["MLFLOW_TRACKING_URI"] or "")
+        mlflow.set_registry_uri(before["MLFLOW_REGISTRY_URI"] or "")
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
 
 
 def outages() -> tuple[type[Exception], ...]:
@@ -80,6 +81,11 @@ def outages() -> tuple[type[Exception], ...]:
     from sqlalchemy.exc import SQLAlchemyError
 
     return (MlflowException, RequestException, SQLAlchemyError, OSError)
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 class Store:
@@ -131,7 +137,9 @@ class Store:
                 self.client.restore_experiment(experiment_id)
         # A kill between creating the run and keeping its id must not leave two of them.
         mark = str(entry.values["folder"])
-        earlier = self.client.search_runs([experiment_id], f"tags.`{RUN_FOLDER_TAG}` = '{mark}'", max_results=1)
+        quote = '"' if "'" in mark else "'"
+        wanted = f"tags.`{RUN_FOLDER_TAG}` = {quote}{mark}{quote}"
+        earlier = self.client.search_runs([experiment_id], wanted, max_results=1)
         if earlier:
             run_id = earlier[0].info.run_id
         else:

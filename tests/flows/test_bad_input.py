@@ -85,6 +85,7 @@ def test_wrong_settings_name_the_setting_and_the_bound(
     [
         (["up", "--prefect-port", "70000"], "argument --prefect-port: 70000 is not in 0 to 65535"),
         (["serve-images", ".", "--port", "-1"], "argument --port: -1 is not in 0 to 65535"),
+        (["runs", "--workdir", "a?b"], "argument --workdir: a?b holds ?: choose a folder without such a character"),
         (["publish", "catalog.csv", "--set", "catalog.columns.description=body"], "unrecognized arguments: --set"),
     ],
 )
@@ -110,6 +111,23 @@ def test_files_that_settings_name_are_found_again_from_another_folder(
     assert settings["encoder"]["weights"] == str(tmp_path / "weights.safetensors")
     assert settings["train"]["warm_start"] == "none.here"
     assert settings["score"]["writers"] == {"person": str(tmp_path / "texts.json")}
+
+
+def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "thesis.txt").write_text("years of work")
+    assert "holds files that are not the demo's" in refused("demo", "--items", "40", "--workdir", tmp_path)
+    assert (tmp_path / "demo" / "thesis.txt").read_text() == "years of work"
+
+
+def test_one_record_in_a_split_that_is_not_sampled_is_one_clear_line(tmp_path: Path) -> None:
+    """Its description's hash puts it into the test split."""
+    record = {**RECORD, "description": "a lovely red cotton shirt variant w7"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(record))
+    line = refused(
+        "prepare", "--catalog", tmp_path / "one.jsonl", "--workdir", tmp_path / "w", "--set", "sample.test=0"
+    )
+    assert "none of the 1 records is in the train split" in line
 
 
 def test_a_working_directory_that_cannot_be_written_is_named(shop: Path, tmp_path: Path) -> None:

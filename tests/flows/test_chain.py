@@ -12,9 +12,15 @@ import mlflow
 import pandas as pd
 import pytest
 
-from model.directory import add_facts
+from model.directory import add_facts, read_config
 from model.files import read_json, write_text
+from model.search import SearchConfig
+from model.store import PictureStore
 from model.vocabulary import Vocabulary
+from tasks.evaluate import evaluate
+from tasks.read import Dataset
+from tasks.scoring.config import ScoreConfig
+from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tests.command import SMALL, run, run_json
 
 # With this seed the hash puts some of the 40 products into each split.
@@ -127,8 +133,42 @@ def test_the_registered_model_carries_the_bounds_below_which_a_draft_needs_revie
     review = read_json(Path(result["model_dir"]) / "config.json")["review"]
     assert review["products"] == result["records"]["sampled"]["validation"]
     assert 0 < review["least_confidence"] < 1
-    fetched = work / "space" / "models" / "ec-descr-gen-1" / "config.json"
+    (fetched,) = (work / "space" / "models").glob("ec-descr-gen-1-*/config.json")
     assert read_json(fetched)["review"] == review
+
+
+def test_what_a_kill_left_unlogged_of_the_scores_is_logged_when_the_run_goes_on(
+    result: dict[str, Any], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_dir, folder = Path(result["model_dir"]), Path(result["dataset_dir"])
+    run_dir = shutil.copytree(model_dir.parents[1], work / "killed" / "runs" / "r1")
+    shutil.rmtree(run_dir / "tracking")
+    (run_dir / "manifests" / "evaluate.json").unlink()
+    tracked = start_run(
+        TrackingConfig(system_metrics=False),
+        workdir=work / "killed",
+        run_dir=run_dir,
+        name="r1",
+        parameters={},
+        tags={},
+    )
+    facts = read_json(folder / "manifests" / "read.json")["facts"]
+    dataset = Dataset(id=result["dataset_id"], folder=folder, facts=facts)
+
+    def go_on() -> None:
+        search = SearchConfig(**read_config(model_dir)["search"])
+        score = ScoreConfig(intervals=0, bertscore="never", meteor=False)
+        evaluate.fn(dataset, run_dir, model_dir, search=search, config=score, catalog="a catalogue")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as moment:
+        moment.setattr(TrackedRun, "log_metrics", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go_on()
+    go_on()
+    assert "test/bleu_4" in tracked.history()
 
 
 def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
@@ -172,6 +212,23 @@ def test_a_model_is_evaluated_on_a_catalogue_that_is_all_test_and_never_compared
     refused = run("run", *arguments, code=2)
     assert "none of the 3 records is in the train split" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_dataset_that_is_packed_anew_gets_its_captions_anew(catalogue: Path, tmp_path: Path) -> None:
+    """As after the advice to delete a damaged file, where a picture is gone meanwhile."""
+    shop = shutil.copytree(catalogue, tmp_path / "shop")
+    command: list[str | Path] = [
+        "prepare", "--catalog", shop / "catalog.json", "--image-base-url", shop, "--workdir", tmp_path / "w", *SMALL,
+    ]  # fmt: skip
+    folder = Path(run_json(*command)["dataset_dir"])
+    outcomes = pd.read_parquet(folder / "outcomes.parquet")
+    gone = outcomes[(outcomes["store"] == "train.h5") & (outcomes["split"] == "train")].iloc[0]
+    (shop / gone["url"]).unlink()
+    (folder / "train.h5").unlink()
+    run_json(*command)
+    kept = [*PictureStore(folder / "train.h5").record_ids, *PictureStore(folder / "test.h5").record_ids]
+    assert gone["record_id"] not in kept
+    assert pd.read_parquet(folder / "captions.parquet")["record_id"].tolist() == kept
 
 
 def test_a_second_working_directory_gets_the_same_bytes_and_tells_its_progress_on_stderr(

@@ -55,6 +55,15 @@ def test_the_latest_stay_and_what_an_unfinished_run_needs(workdir: Path) -> None
     assert (again["removed"], again["freed_bytes"]) == ([], 0)
 
 
+def test_a_run_that_is_given_up_goes_with_what_it_alone_needed(workdir: Path) -> None:
+    with pytest.raises(OSError, match="no network"):
+        make_run(workdir, 1, fail=True)
+    result = run_json("clean", "--keep", "2", "--unfinished", "--workdir", workdir)
+    assert datasets(workdir) == {"d4", "d5"} == set(result["kept"])
+    assert not (workdir / "runs" / "00000001").exists()
+    assert "nothing to resume" in run("resume", "--workdir", workdir, code=2).stderr
+
+
 def test_what_a_killed_clean_has_set_aside_goes_with_the_next(workdir: Path) -> None:
     (workdir / "removed").mkdir()
     shutil.move(workdir / "datasets" / "d0", workdir / "removed" / "datasets-d0")
@@ -70,4 +79,4 @@ def test_the_order_is_that_of_the_last_use(workdir: Path) -> None:
 
 def test_a_wrong_number_and_a_missing_folder_are_named(tmp_path: Path) -> None:
     assert "--keep is -1" in run("clean", "--keep", "-1", "--workdir", tmp_path, code=2).stderr
-    assert "does not exist" in run("clean", "--workdir", tmp_path / "none", code=2).stderr
+    assert "there is no working directory" in run("clean", "--workdir", tmp_path / "none", code=2).stderr

@@ -168,11 +168,13 @@ def test_nul_bytes_reject_their_record(read: Callable[..., Catalog]) -> None:
 
 def test_formulas_in_csv_reject_their_record(read: Callable[..., Catalog]) -> None:
     formulas = ['=HYPERLINK(""http://x"")', "=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C'!A0", " =A1"]
-    harmless = ["- soft cotton (100 %)", "+ warm lining", "a = b", "-", "@ home"]
+    harmless = ["- soft cotton (100 %)", "- cotton | machine washable!", "+ warm lining", "a = b", "-", "@ home"]
     rows = [f'{n},https://a.b/{n}.jpg,"{cell} dress"\n'.encode() for n, cell in enumerate(formulas + harmless, 1)]
     catalog = read(CSV + b"".join(rows))
     assert catalog.rejected_by_reason["formula"] == len(formulas)
     assert catalog.records.num_rows == 1 + len(harmless)
+    in_another_column = read(CSV.replace(b"\n", b",delta\n", 1).replace(b"one\n", b"one,=B2*2\n"))
+    assert in_another_column.records.num_rows == 1
 
 
 def test_csv_rows_of_another_width_are_rejected_and_empty_lines_are_none(read: Callable[..., Catalog]) -> None:

@@ -54,10 +54,15 @@ def test_these_are_not_and_say_why(url: str, fault: str) -> None:
     assert not PLAIN_URL.fullmatch(url)
 
 
-def test_query_fragment_and_the_hosts_case_make_no_other_url() -> None:
-    assert normalise_url("HTTP://A.Example/Path/B.jpg?w=60&h=90#top") == "http://a.example/Path/B.jpg"
+def test_fragment_and_the_hosts_case_make_no_other_url() -> None:
+    assert normalise_url("HTTP://A.Example/Path/B.jpg#top") == "http://a.example/Path/B.jpg"
     assert normalise_url("https://A.Example") == "https://a.example"
-    assert normalise_url("Images/B.jpg?w=60") == "Images/B.jpg"
+
+
+def test_what_may_tell_two_pictures_apart_stays() -> None:
+    assert normalise_url("https://A.b/image.php?id=Q1") == "https://a.b/image.php?id=Q1"
+    assert normalise_url("https://A.b?id=Q1") == "https://a.b?id=Q1"
+    assert normalise_url("photos/shoe #1.jpg") != normalise_url("photos/shoe #2.jpg")
     assert normalise_url("https://a.b/c") != normalise_url("https://a.b/C")
 
 

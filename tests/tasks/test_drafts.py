@@ -201,6 +201,7 @@ def test_what_a_person_changed_stays_and_only_new_products_are_drafted(
     assert found[0] == rows[0] | {"approved": "yes"}
     assert found[1]["description"] == 'My own words, with "quotes".'
     assert found[2]["description"]
+    assert found[2]["approved"] == "yes", "what a person added stays where the draft comes only now"
     before = out.read_bytes()
     drafter.write(asked[:6], out)
     assert out.read_bytes() == before, "a second time changes nothing"

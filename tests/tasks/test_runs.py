@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from tasks.runs import Request, all_runs, latest_tracking, recorded
 from tests.command import run
 
 
-def make_run(workdir: Path, run_id: str, flow: str, *, experiment: str) -> None:
+def make_run(workdir: Path, run_id: str, flow: str, *, experiment: str, fail: bool = False) -> None:
     settings = {"tracking": {"experiment": experiment}}
     with recorded(workdir, run_id, Request(flow=flow, catalog="c.json", image_base_url="", settings=settings)):
-        pass
+        if fail:
+            raise OSError("no such server")
 
 
 def test_the_latest_run_that_tracks_says_where_not_a_later_preparation(tmp_path: Path) -> None:
@@ -17,6 +20,16 @@ def test_the_latest_run_that_tracks_says_where_not_a_later_preparation(tmp_path:
     make_run(tmp_path, "00000001", "pipeline", experiment="before")
     make_run(tmp_path, "00000002", "pipeline", experiment="shop")
     make_run(tmp_path, "00000003", "prepare", experiment="elsewhere")
+    tracking = latest_tracking(all_runs(tmp_path))
+    assert tracking is not None
+    assert tracking.experiment == "shop"
+
+
+def test_an_evaluation_and_a_failed_run_elsewhere_do_not_lead_away_from_the_champion(tmp_path: Path) -> None:
+    make_run(tmp_path, "00000001", "pipeline", experiment="shop")
+    make_run(tmp_path, "00000002", "evaluation", experiment="looked at once")
+    with pytest.raises(OSError, match="no such server"):
+        make_run(tmp_path, "00000003", "pipeline", experiment="mistyped", fail=True)
     tracking = latest_tracking(all_runs(tmp_path))
     assert tracking is not None
     assert tracking.experiment == "shop"

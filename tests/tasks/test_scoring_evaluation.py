@@ -147,7 +147,7 @@ def test_the_note_shows_scores_conditions_baselines_and_examples(evaluated: Eval
 def test_the_card_names_data_scores_limits_and_licence(evaluated: Evaluation, trained: TrainResult) -> None:
     from model.directory import read_config
 
-    card = model_card(evaluated.report, config=read_config(trained.model_dir), facts={"dataset": "shapes"})
+    card = model_card(evaluated.report, name="shop", config=read_config(trained.model_dir), facts={"dataset": "shapes"})
     for words in ("resnet18", "- dataset: shapes", "Licence", "## Limits", "free-running", "mlflow models serve"):
         assert words in card
 

@@ -114,6 +114,14 @@ def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir
     assert names.count("r1") == 1
 
 
+def test_a_working_directory_with_an_apostrophe_is_tracked_like_others(prepared: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "jane's"
+    workdir.mkdir()
+    shutil.copy(prepared / "mlflow.db", workdir / "mlflow.db")
+    run = start(workdir, "r1")
+    assert stored(run).data.params["train.epochs"] == "3"
+
+
 def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> None:
     run = start(workdir, "r1")
     (run.run_dir / "report.md").write_text("hello")
@@ -247,7 +255,8 @@ def test_the_workdirs_own_store_is_used_unless_another_is_named(
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("uri", "file:///tmp/x"), ("experiment", " "), ("model_name", "a/b"), ("timeout_s", 0)]
+    ("field", "value"),
+    [("uri", "file:///tmp/x"), ("experiment", " "), ("model_name", "a/b"), ("model_name", "O'Neill"), ("timeout_s", 0)],
 )
 def test_a_wrong_setting_is_named_with_its_bound(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"tracking\.{field} is .*: must be "):

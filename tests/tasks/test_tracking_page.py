@@ -62,7 +62,7 @@ def tracked(workdir: Path) -> TrackedRun:
     predictions.to_parquet(run.run_dir / "predictions.parquet")
     run.log_table(run.run_dir / "predictions.parquet", "predictions.json")
     run.log_note(run_note(evaluated.report, predictions, title="Coloured shapes", facts={"epochs": 20}, links={}))
-    card = model_card(evaluated.report, config=read_config(trained.model_dir), facts={"dataset": "shapes"})
+    card = model_card(evaluated.report, name="shop", config=read_config(trained.model_dir), facts={"dataset": "shapes"})
     assert run.register_model(trained.model_dir, step=trained.best_epoch, card=card) is not None
     assert run.end()
     return run

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +18,7 @@ from mlflow.entities import LoggedModel
 from PIL import Image
 
 from model.describer import Describer
+from model.directory import add_facts, read_config
 from model.errors import RunError, UserError
 from model.search import SearchConfig
 from model.store import PictureStore
@@ -146,8 +148,35 @@ def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Pa
             Describer.load(folder, device="cpu")
         assert registry.fetch("models:/ec-descr-gen/1", tmp_path) == folder
         Describer.load(folder, device="cpu")
-    with pytest.raises(UserError, match="models:/ec-descr-gen/99 can't be had"):
+    with pytest.raises(UserError, match="models:/ec-descr-gen/99: there is no such version"):
         registry.fetch("models:/ec-descr-gen/99", tmp_path)
+
+
+def test_the_same_version_of_another_registry_is_another_model(made: Made, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    model_dir = shutil.copytree(made.model_dir, tmp_path / "other")
+    add_facts(model_dir, note="another")
+    other = start(there, "r1").register_model(model_dir, step=6, card="card")
+    assert other is not None
+    assert other["model_uri"] == made.registered["model_uri"]
+    fetched = [
+        Registry(CONFIG, workdir).fetch("models:/ec-descr-gen/1", tmp_path / "models")
+        for workdir in (made.workdir, there)
+    ]
+    assert [read_config(folder).get("note") for folder in fetched] == [None, "another"]
+
+
+@pytest.mark.usefixtures("_no_retries")
+def test_a_password_in_the_registrys_address_is_not_shown(tmp_path: Path) -> None:
+    config = TrackingConfig(uri=f"http://bob:hunter2@127.0.0.1:{free_port()}", timeout_s=1)
+    with pytest.raises(RunError, match=r"registry at http://127\.0\.0\.1:\d+ did not answer") as raised:
+        Registry(config, tmp_path).champion()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.fixture
+def _no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 def files_of(logged: LoggedModel, made: Made) -> Path:
