@@ -11,6 +11,8 @@ The models describe the demo's test products once. Then each try takes a random 
   can be better;
 - *another seed*, where several models of the shorter training are given: as they are, though one may be luckier;
 - *more training*: champions of the shorter, challengers of the longer training.
+
+With `--products` *itself* is also asked with so few products, as a small catalogue has them.
 """
 
 import argparse
@@ -44,17 +46,21 @@ def main() -> None:
     parser.add_argument("--long", type=Path, nargs="+", required=True, metavar="MODEL_DIR")
     parser.add_argument("--written", type=Path, default=Path("workspace/gate"), help="keeps what each model wrote")
     parser.add_argument("--tries", type=int, default=200)
+    parser.add_argument("--products", type=int, nargs="*", default=[], metavar="N")
     options = parser.parse_args()
     products = read_products(options.dataset, data="demo", split="test")
     short, long = (
         [scored(folder, products, options.written) for folder in some] for some in (options.short, options.long)
     )
     print(machine(choose_device("cpu")))
-    print(f"{len(products.table):,} test products, half of them a try; {options.tries} tries each")
-    show("itself", (equal(one, other) for one, other in draws(short + long, short + long, options.tries)))
+    count = len(products.table)
+    print(f"{count:,} test products, half of them a try; {options.tries} tries each")
+    for few in [count // 2, *options.products]:
+        both = draws(short + long, short + long, options.tries)
+        show(f"itself, {few} products", (equal(one, other, few) for one, other in both))
     if len(short) > 1:
-        show("another seed", (halved(one, other) for one, other in draws(short, short, options.tries)))
-    show("more training", (halved(one, other) for one, other in draws(short, long, options.tries)))
+        show("another seed", (some(one, other, count // 2) for one, other in draws(short, short, options.tries)))
+    show("more training", (some(one, other, count // 2) for one, other in draws(short, long, options.tries)))
 
 
 def scored(model_dir: Path, products: Products, written: Path) -> PerProduct:
@@ -82,15 +88,15 @@ def draws(first: list[PerProduct], second: list[PerProduct], tries: int) -> Iter
 _draw = np.random.default_rng(0)
 
 
-def halved(one: PerProduct, other: PerProduct) -> tuple[PerProduct, PerProduct]:
-    """A random half of the products."""
-    rows = _draw.permutation(len(one.bleu))[: len(one.bleu) // 2]
+def some(one: PerProduct, other: PerProduct, count: int) -> tuple[PerProduct, PerProduct]:
+    """So many of the products, drawn by chance."""
+    rows = _draw.permutation(len(one.bleu))[:count]
     return taken(one, rows), taken(other, rows)
 
 
-def equal(one: PerProduct, other: PerProduct) -> tuple[PerProduct, PerProduct]:
-    """A random half of the products; for each, chance says which of the two descriptions is the champion's."""
-    one, other = halved(one, other)
+def equal(one: PerProduct, other: PerProduct, count: int) -> tuple[PerProduct, PerProduct]:
+    """So many of the products; for each, chance says which of the two descriptions is the champion's."""
+    one, other = some(one, other, count)
     swapped = _draw.random(len(one.bleu)) < 0.5
     return mixed(one, other, swapped), mixed(other, one, swapped)
 

@@ -105,8 +105,8 @@ def _decide(
     stays = f"version {champion['version']} stays the champion"
     if len(products.table) < FEWEST_PRODUCTS:
         decision = (
-            f"kept: {stays}; only {len(products.table)} products are left that neither model was trained on, and fewer "
-            f"than {FEWEST_PRODUCTS} tell nothing"
+            f"kept: {stays}; products that neither model was trained on: {len(products.table)}, and fewer than "
+            f"{FEWEST_PRODUCTS} tell nothing"
         )
         return {"decision": decision, "promoted": False, "comparison": {}, "conditions": conditions}
     if gate.score != "bertscore_f1":

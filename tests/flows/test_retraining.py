@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 import urllib.request
 from collections.abc import Callable
@@ -209,6 +210,18 @@ def test_rollback_goes_one_champion_back_each_time_and_says_so_when_none_came_be
     line = run("rollback", "--workdir", story.workdir, code=2).stderr
     assert "Version 1 of ec-descr-gen is the first champion: none came before it." in line
     assert "Traceback" not in line
+
+
+def test_a_handful_of_products_decides_nothing(story: Story, worse: dict[str, Any]) -> None:
+    del worse
+    before = story.champion
+    found = story.retrain(story.shop / "today.jsonl", *POOR, "--set", "sample.test=5")
+    assert re.fullmatch(
+        rf"kept: version {before} stays the champion; products that neither model was trained on: [1-5], "
+        "and fewer than 20 tell nothing",
+        found["decision"],
+    )
+    assert story.champion == before
 
 
 @pytest.mark.acceptance
