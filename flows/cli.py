@@ -110,7 +110,9 @@ def make_parser() -> argparse.ArgumentParser:
     publish = add("publish", "hand a new catalogue to the running system", "publishing.publish")
     publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
     publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
-    add("rollback", "give the champion alias back to the version before", "commands.rollback")
+    rollback = add("rollback", "give the champion alias back to the version before", "commands.rollback")
+    for short in (publish, rollback):
+        short.set_defaults(again="the same command")
     resume = add("resume", "continue the last (or named) failed or killed run where it stopped", "commands.resume")
     resume.add_argument("run", nargs="?", metavar="RUN", help="a run's id, from `ec-descr-gen runs`")
     add("runs", "runs, and the command that resumes each", "commands.runs")
@@ -126,6 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     describe_options(describe)
     make = add("make-catalog", "draw a demo catalogue", "demo.make")
+    make.set_defaults(again="the same command")
     make.add_argument("--items", type=int, required=True, metavar="N")
     make.add_argument("--out", type=Path, required=True, metavar="D")
     make.add_argument("--seed", type=int, default=0, metavar="S")
@@ -165,6 +168,7 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--timezone", default="", metavar="NAME", help="of the schedules; default: the machine's")
     up.add_argument("--auth", action="store_true", help="both servers ask for a password")
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
+    clean.set_defaults(again="the same command")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
     clean.add_argument("--unfinished", action="store_true", help="give up failed and killed runs: they go too")
 

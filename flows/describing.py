@@ -22,6 +22,7 @@ from tasks.tracking import TrackingConfig
 from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
+OTHER_PICTURES = {".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
 USED_SECTIONS = ("catalog", "fetch", "tracking")
 
 
@@ -78,7 +79,10 @@ def _asked(options: argparse.Namespace, settings: Settings) -> tuple[list[Asked]
 
 def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
     """Draws where the model looked: one picture's into the file named, several pictures' into a folder."""
-    if target.suffix and count != 1:
+    one_file = target.suffix in {".png", ".svg"}
+    if target.suffix.lower() in OTHER_PICTURES:
+        raise UserError(f"--attention {target} ends in neither .png nor .svg: name the file so, or a folder")
+    if one_file and count != 1:
         raise UserError(
             f"--attention {target} draws one picture's attention, and {count:,} pictures are asked for: name a folder"
         )
@@ -88,9 +92,9 @@ def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
         if found is None or drafted.pixels is None:
             return
         name = Path(drafted.asked.id or drafted.asked.picture.rstrip("/").rpartition("/")[2].partition("?")[0]).stem
-        path = target if target.suffix else target / f"{name}.png"
+        path = target if one_file else target / f"{name}.png"
         number = 1
-        while not target.suffix and path.exists():
+        while not one_file and path.exists():
             number += 1
             path = target / f"{name}-{number}.png"
         draw_attention(drafted.pixels, found.words, found.attention, path, svg=path.suffix == ".svg")

@@ -117,6 +117,7 @@ def test_files_urls_and_folders_are_described_together(shop: Path, model_dir: Pa
             "neither .csv nor .json",
         ),
         (["{shop}/0.png", "{shop}/1.png", "--attention", "a.png"], "draws one picture's attention"),
+        (["{shop}/0.png", "--attention", "a.jpg"], "neither .png nor .svg"),
         (["{shop}/0.png", "--set", "search.max_words=3"], "search.*: describe takes these from the model"),
         (["{shop}/0.png", "--beam-size", "0"], "search.beam_size is 0"),
         (["http://127.0.0.1:9/0.png", "--set", "fetch.attempts=1"], "cannot be described: no picture: connect"),
