@@ -41,8 +41,7 @@ def normalise_url(url: str) -> str:
         return url
     url = url.partition("#")[0]
     host = _HOST.match(url)
-    assert host is not None, f"{url!r} has no host"
-    return host[0].lower() + url[host.end() :]
+    return url if host is None else host[0].lower() + url[host.end() :]
 
 
 def without_secrets(url: str) -> str:
