@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.pictures.settings import CHUNKS_AT_ONCE
 from tests.command import command, environment, run_json
 from tests.flows.plain_shop import write_catalog
 from tests.flows.test_download import CHUNK_ROWS, chunks_are_there, prepare, wait_for
@@ -56,5 +57,5 @@ def test_a_full_disk_stops_the_run_plainly_and_with_room_again_it_goes_on(
         again = command("resume", "--workdir", small_disk / "space", "--json")
         resumed = subprocess.run(again, env=space, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
         assert json.loads(resumed.stdout)["dataset_digest"] == digest
-        assert server.asked.total() <= len(server.asked) + 2 * CHUNK_ROWS
+        assert server.asked.total() <= len(server.asked) + CHUNKS_AT_ONCE * CHUNK_ROWS
         assert len(before) < len(server.asked)
