@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from model.files import read_json
+from tasks.pictures.settings import CHUNKS_AT_ONCE
 from tests.command import command, environment, run, run_json, run_until
 from tests.flows.plain_shop import write_catalog
 from tests.tasks.faulty_server import FaultyServer
@@ -77,7 +78,7 @@ def test_refresh_images_asks_for_every_picture_again_and_once_even_when_it_is_ki
     assert refreshed["dataset_digest"] == digest
     assert refreshed["pictures"]["fetched"] == len(asked)
     assert set(server.asked) == asked
-    assert len(asked) <= server.asked.total() <= len(asked) + 2 * CHUNK_ROWS
+    assert len(asked) <= server.asked.total() <= len(asked) + CHUNKS_AT_ONCE * CHUNK_ROWS
 
 
 def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_secret(
@@ -142,7 +143,7 @@ def test_stopped_with_ctrl_c_it_says_how_to_go_on_and_goes_on(
     before = server.asked.total()
     assert run_json("resume", "--workdir", tmp_path)["dataset_digest"] == digest
     assert before < len(server.asked)
-    assert server.asked.total() <= len(server.asked) + 2 * CHUNK_ROWS
+    assert server.asked.total() <= len(server.asked) + CHUNKS_AT_ONCE * CHUNK_ROWS
 
 
 def test_prefect_s_own_retry_continues_a_failed_run(
