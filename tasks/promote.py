@@ -23,6 +23,7 @@ from tasks.tracking.registry import CHALLENGER, CHAMPION, Registry
 
 # Of fewer, the bootstrap is surer than it may be: docs/experiments.md, The gate.
 FEWEST_PRODUCTS = 20
+TOO_FEW = f", but fewer than {FEWEST_PRODUCTS} products tell nothing"
 
 
 @task(name="decide on the champion", **RETRIED)
@@ -103,11 +104,8 @@ def _decide(
         f"one of the two was trained on them; both free-running, {search_in_words(search)}."
     )
     stays = f"version {champion['version']} stays the champion"
-    if len(products.table) < FEWEST_PRODUCTS:
-        decision = (
-            f"kept: {stays}; products that neither model was trained on: {len(products.table)}, and fewer than "
-            f"{FEWEST_PRODUCTS} tell nothing"
-        )
+    if products.table.empty:
+        decision = f"kept: {stays}; no product is left that neither model was trained on"
         return {"decision": decision, "promoted": False, "comparison": {}, "conditions": conditions}
     if gate.score != "bertscore_f1":
         score = replace(score, bertscore="never")
@@ -116,12 +114,13 @@ def _decide(
     )
     if gate.score not in found:
         raise RunError(f"gate.score={gate.score} could not be computed, so nothing is decided: mend that, then resume")
-    better = found[gate.score].second_is_better
+    enough = len(products.table) >= FEWEST_PRODUCTS
+    better = found[gate.score].second_is_better and enough
     outcome = (
         f"promoted: version {version} takes the place of version {champion['version']}" if better else f"kept: {stays}"
     )
     return {
-        "decision": f"{outcome}; {in_words(found[gate.score], gate)}",
+        "decision": f"{outcome}; {in_words(found[gate.score], gate)}{'' if enough else TOO_FEW}",
         "promoted": better,
         "comparison": {name: comparison.to_json() for name, comparison in found.items()},
         "conditions": conditions,

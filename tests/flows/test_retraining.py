@@ -217,10 +217,11 @@ def test_a_handful_of_products_decides_nothing(story: Story, worse: dict[str, An
     before = story.champion
     found = story.retrain(story.shop / "today.jsonl", *POOR, "--set", "sample.test=5")
     assert re.fullmatch(
-        rf"kept: version {before} stays the champion; products that neither model was trained on: [1-5], "
-        "and fewer than 20 tell nothing",
+        rf"kept: version {before} stays the champion; cider_d .* of [1-5] products; .* are asked for, "
+        "but fewer than 20 products tell nothing",
         found["decision"],
     )
+    assert found["comparison"]["cider_d"]["products"] < 20
     assert story.champion == before
 
 
