@@ -1,7 +1,7 @@
 """The catalogue stages against orjson: how many times longer than parsing the same file, and in how much memory.
 
-    python benchmarks/catalog.py             126,753 records, 115,594 distinct descriptions (the paper's numbers)
-    python benchmarks/catalog.py --tenfold   also ten times as many, and the cost per record against that
+    python -m benchmarks.catalog             126,753 records, 115,594 distinct descriptions (the paper's numbers)
+    python -m benchmarks.catalog --tenfold   also ten times as many, and the cost per record against that
                                              (2.2 GB: more than orjson can parse at once in 23 GiB of memory)
 
 Reference: `orjson.loads` of the whole file, bytes already in memory, Python's garbage collector off (with it on, orjson
@@ -15,8 +15,6 @@ import argparse
 import gc
 import json
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import orjson
+
+from benchmarks.memory import peak_memory_bytes
 
 RECORDS, DISTINCT = 126_753, 115_594
 ROUNDS = 3
@@ -153,8 +153,7 @@ def stages(path: Path) -> dict[str, float]:
         cpu.append(cpu_s)
         if not best or total_s < best["total_s"]:
             best = dict(zip(names, stages_s, strict=True)) | {"total_s": total_s} | counts
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return best | {"total_cpu_s": min(cpu), "peak_bytes": peak}
+    return best | {"total_cpu_s": min(cpu), "peak_bytes": peak_memory_bytes()}
 
 
 def near_duplicates(path: Path) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.memory import peak_memory_bytes
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.chunk_files import Chunk, remove_chunks
@@ -49,18 +50,12 @@ def fetch_and_pack(folder: Path) -> PackSummary:
     return pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
 
 
-def peak_memory_mb() -> float:
-    """Of this program: unlike getrusage's figure, not of the parent that it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def main() -> None:
     """Fetch and pack; prints how many rows there are, and the peak memory."""
     folder = Path(sys.argv[1])
     packed = fetch_and_pack(folder)
     remove_chunks(folder)
-    print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_memory_mb()}))
+    print(json.dumps({"rows": packed.rows["train"], "peak_mb": peak_memory_bytes() / 2**20}))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 from benchmarks.corpus import STUDIO, make_corpus
-from benchmarks.engine import CONFIG, IMAGE, fetch_and_pack, peak_memory_mb, write_sample
+from benchmarks.engine import CONFIG, IMAGE, fetch_and_pack, write_sample
 from benchmarks.fetch import nginx
+from benchmarks.memory import peak_memory_bytes
 from flows.server import PrefectServer
 
 WARM_UP = 500  # pictures
@@ -86,7 +87,7 @@ def main() -> None:
                 shutil.rmtree(dataset)
     assert len(digests) == 1, "the two ways gave different bytes"
     shares = [with_it / without - 1 for with_it, without in zip(times["prefect"], times["engine"], strict=True)]
-    print(json.dumps({"seconds": times, "prefects_share": shares, "peak_mb": round(peak_memory_mb())}))
+    print(json.dumps({"seconds": times, "prefects_share": shares, "peak_mb": round(peak_memory_bytes() / 2**20)}))
 
 
 if __name__ == "__main__":
