@@ -31,7 +31,7 @@ from model.device import choose_device
 from model.files import atomic_path
 from model.search import SearchConfig
 from tasks.scoring.bootstrap import PerProduct, compare, corpus_scores, per_product
-from tasks.scoring.gate import GateConfig
+from tasks.scoring.gate import GateConfig, passes
 from tasks.scoring.products import Pictures, Products, read_products
 
 SCORES = ("bleu_4", "cider_d", "rouge_l")
@@ -126,7 +126,7 @@ def show(what: str, pairs: Iterable[tuple[PerProduct, PerProduct]]) -> None:
         rates = [np.mean([one[score].confidence >= level for one in found]) for level in LEVELS]
         gain = np.mean([one[score].difference for one in found])
         print(f"  {score:8} {'  '.join(f'{rate:6.1%}' for rate in rates)}   mean difference {gain:+.4f}")
-    promoted = sum(one[gate.score].second_is_better for one in found)
+    promoted = sum(passes(one[gate.score]) for one in found)
     print(f"  the gate as it stands ({gate.score}, {gate.confidence}): {promoted} of {len(found)} promoted")
 
 

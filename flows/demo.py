@@ -73,7 +73,7 @@ def resume_demo(record: RunRecord, workdir: Path) -> Shown:
     with workdir_lock(workdir, "the demo"):
         folder = demo_folder(workdir)
         made = _made(folder)
-        if not made or not made["items"]:
+        if not made.get("items"):
             raise UserError(
                 f"the demo's catalogue in {folder} was never drawn to its end: run `ec-descr-gen demo` again"
             )
@@ -92,7 +92,7 @@ def _made(folder: Path) -> dict[str, Any]:
 def _catalogue(folder: Path, items: int, *, split_seed: int) -> int:
     """Make the catalogue if it is not there; returns the port for its pictures, the same each time."""
     made, wanted = _made(folder), {"items": items, "split_seed": split_seed}
-    if made and {name: made[name] for name in wanted} == wanted:
+    if {name: made.get(name) for name in wanted} == wanted:
         return int(made["port"])
     if not made and folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} holds files that are not the demo's: name another folder with --workdir")

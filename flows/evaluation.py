@@ -21,7 +21,6 @@ from tasks.runs import OpenRun, Request, recorded
 from tasks.scoring.pages import run_note
 from tasks.scoring.report import ScoreReport
 from tasks.tracking import start_run
-from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags
 from tasks.tracking.registry import Registry
 
@@ -106,7 +105,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     tracked.end()
     return {
         **result,
-        "mlflow": {"tracking_uri": shown_uri(tracked.tracking_uri), "run_id": tracked.run_id},
+        "mlflow": {"tracking_uri": tracked.shown_uri, "run_id": tracked.run_id},
         "model_dir": str(model_dir),
         "split": scores.conditions.split,
         "excluded": scores.conditions.excluded,

@@ -19,7 +19,6 @@ from tasks.read import Dataset
 from tasks.register import register
 from tasks.runs import OpenRun, Request, recorded
 from tasks.tracking import start_run
-from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags
 from tasks.train import train
 from tasks.warm_start import fetch_warm_start
@@ -71,7 +70,6 @@ def all_stages(
             "catalog_file": request.catalog,
             "image_base_url": without_secrets(request.image_base_url),
             **request.settings,
-            "tracking": {**request.settings["tracking"], "uri": shown_uri(settings.tracking.uri)},
         },
         tags=environment_tags(),
     )
@@ -123,7 +121,7 @@ def all_stages(
     tracked.end()
     return {
         **result,
-        "mlflow": {"tracking_uri": shown_uri(tracked.tracking_uri), "run_id": tracked.run_id},
+        "mlflow": {"tracking_uri": tracked.shown_uri, "run_id": tracked.run_id},
         "model_dir": training["model_dir"],
         "epochs": training["epochs"],
         "best_epoch": training["best_epoch"],

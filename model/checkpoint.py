@@ -12,7 +12,7 @@ import torch
 
 from model.captioner import Captioner
 from model.directory import load_weights, save_weights
-from model.errors import RunError, UserError
+from model.errors import RunError, UserError, first_line
 from model.files import atomic_path, read_json, sync_folder, write_json
 
 PREFIX = "checkpoint-"
@@ -34,6 +34,7 @@ def save_checkpoint(
     Raises:
         RunError: the disk has too little room.
     """
+    assert state.keys() == STATE, f"a checkpoint's state has {sorted(state)}"
     run.mkdir(parents=True, exist_ok=True)
     # weights, their average and Adam's two moments, while the last checkpoint still stands
     needed = 4 * sum(value.nbytes for value in captioner.state_dict().values())
@@ -70,7 +71,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     try:
         state = read_json(checkpoint / "state.json")
     except (OSError, ValueError) as error:
-        raise _damaged(checkpoint, error) from None
+        raise _damaged(checkpoint, first_line(error)) from None
     if not isinstance(state, dict) or not state.keys() >= STATE:
         raise _damaged(checkpoint, "state.json lacks values")
     return state
@@ -82,10 +83,9 @@ def load_checkpoint(checkpoint: Path, captioner: Captioner, device: torch.device
     try:
         optimizer: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", map_location=device, weights_only=True)
     except Exception as error:  # torch raises nearly anything on damaged bytes
-        raise _damaged(checkpoint, error) from None
+        raise _damaged(checkpoint, first_line(error)) from None
     return optimizer
 
 
-def _damaged(checkpoint: Path, why: object) -> UserError:
-    reason = (str(why).splitlines() or [type(why).__name__])[0]
-    return UserError(f"{checkpoint} cannot be read ({reason}): delete it to start again")
+def _damaged(checkpoint: Path, why: str) -> UserError:
+    return UserError(f"{checkpoint} cannot be read ({why}): delete it to start again")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.augmentation import augment, views
-from model.errors import UserError
+from model.errors import UserError, first_line
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
 
@@ -62,7 +62,7 @@ def open_store(path: Path) -> PictureStore:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run the data stages first") from None
     except (OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path} cannot be read ({reason}): delete it and run the data stages again") from None
 
 
@@ -79,7 +79,7 @@ def read_splits(
     except FileNotFoundError:
         raise UserError(f"{captions} does not exist: run the data stages first") from None
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{captions} cannot be read ({reason}): run the data stages again") from None
     table = table.filter(np.array([split != "test" for split in table["split"].to_pylist()], bool))
     record_ids, splits, tokens = (table[name].to_pylist() for name in ("record_id", "split", "tokens"))

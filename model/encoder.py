@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor, nn
 
 from model.configuration import check, setting
-from model.errors import UserError
+from model.errors import UserError, first_line
 from model.grid import Grid, attention_grid
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -198,5 +198,5 @@ def _file(path: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"encoder.weights {path} is no state-dict file: {error}".splitlines()[0]) from None
+        raise UserError(f"encoder.weights {path} is no state-dict file: {first_line(error)}") from None
     return state

@@ -15,3 +15,8 @@ class UserError(Exception):
 
 class RunError(Exception):
     """The run could not be finished: an outage, a full disk. The message is one line: what, where, what to do."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's exception says, as a part of such a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

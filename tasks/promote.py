@@ -14,16 +14,12 @@ from tasks.read import Dataset
 from tasks.register import write_note
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import search_in_words
-from tasks.scoring.gate import GateConfig, in_words
+from tasks.scoring.gate import GateConfig, in_words, passes
 from tasks.scoring.report import ScoreReport
 from tasks.shown import show_page
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
 from tasks.tracking.registry import CHALLENGER, CHAMPION, Registry
-
-# Of fewer, the bootstrap is surer than it may be: docs/experiments.md, The gate.
-FEWEST_PRODUCTS = 20
-TOO_FEW = f", but fewer than {FEWEST_PRODUCTS} products tell nothing"
 
 
 @task(name="decide on the champion", **RETRIED)
@@ -114,13 +110,12 @@ def _decide(
     )
     if gate.score not in found:
         raise RunError(f"gate.score={gate.score} could not be computed, so nothing is decided: mend that, then resume")
-    enough = len(products.table) >= FEWEST_PRODUCTS
-    better = found[gate.score].second_is_better and enough
+    better = passes(found[gate.score])
     outcome = (
         f"promoted: version {version} takes the place of version {champion['version']}" if better else f"kept: {stays}"
     )
     return {
-        "decision": f"{outcome}; {in_words(found[gate.score], gate)}{'' if enough else TOO_FEW}",
+        "decision": f"{outcome}; {in_words(found[gate.score], gate)}",
         "promoted": better,
         "comparison": {name: comparison.to_json() for name, comparison in found.items()},
         "conditions": conditions,

@@ -225,7 +225,7 @@ def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], 
     if source.peek(3) == _UTF8_BOM:
         source.read(3)
     head = source.peek(4096)
-    known = [config.columns.get(field, field) for field in FIELDS]
+    known = {config.columns.get(field, field) for field in FIELDS}  # looked at for each cell
     for magics, what, remedy in _WRONG_KINDS:
         if head.lstrip().startswith(magics):
             raise UserError(f"{source.path} is {what}: {remedy}")

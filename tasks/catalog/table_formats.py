@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.errors import UserError
+from model.errors import UserError, first_line
 from tasks.catalog.json_formats import parse_record
 from tasks.catalog.source import Batch, Fault, Source
 
@@ -170,8 +170,7 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
             yield Batch(_rows(rows), range(place, place + rows.num_rows))
             place += rows.num_rows
     except (pa.ArrowException, OSError) as error:
-        message = str(error).partition("\n")[0]
-        raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {message}") from None
+        raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {first_line(error)}") from None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

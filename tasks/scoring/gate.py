@@ -19,9 +19,20 @@ class GateConfig:
         check(0.5 <= self.confidence < 1, "gate.confidence", self.confidence, "at least 0.5 and below 1")
 
 
+# Of fewer, the bootstrap is surer than it may be: docs/experiments.md, The gate.
+FEWEST_PRODUCTS = 20
+
+
+def passes(found: Comparison) -> bool:
+    """Whether the challenger takes the champion's place."""
+    return found.second_is_better and found.products >= FEWEST_PRODUCTS
+
+
 def in_words(found: Comparison, config: GateConfig) -> str:
     """'cider_d 1.234 against 1.100 (+0.134), better in 99.8 % of resamples of 431 products; 99.0 % are asked for'."""
+    too_few = f", but fewer than {FEWEST_PRODUCTS} products tell nothing"
     return (
         f"{found.metric} {found.second:.3f} against {found.first:.3f} ({found.difference:+.3f}), better in "
         f"{found.confidence:.1%} of resamples of {found.products:,} products; {config.confidence:.1%} are asked for"
+        + (too_few if found.products < FEWEST_PRODUCTS else "")
     )

@@ -19,7 +19,7 @@ from model.directory import check_model
 from model.errors import RunError, UserError
 from model.files import write_text
 from tasks.tracking.config import TrackingConfig, shown_uri
-from tasks.tracking.store import first_line, make_client, outages, process_wide
+from tasks.tracking.store import make_client, outage_line, outages, process_wide
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -177,7 +177,7 @@ class Registry:
         before = now["tags"].get(PREVIOUS_TAG)
         if before is None:
             raise UserError(f"Version {now['version']} of {self.name} is the first champion: none came before it.")
-        if not self._ask(self.client.search_model_versions, f"name = '{self.name}' and version_number = {before}"):
+        if self._numbered(self.name, before) is None:
             raise UserError(f"Version {before} of {self.name}, the champion before, was deleted from {self.shown}.")
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, before)
         return now["version"], before
@@ -216,9 +216,11 @@ class Registry:
                 with process_wide(self.uri):
                     mlflow.artifacts.download_artifacts(artifact_uri=f"{model_uri}/artifacts", dst_path=partial)
             except MlflowException as error:
-                raise UserError(f"{model_uri} can't be had from {self.shown}: {self._first_line(error)}") from error
+                raise UserError(
+                    f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}"
+                ) from error
             except outages() as error:
-                raise RunError(f"{model_uri} can't be had from {self.shown}: {self._first_line(error)}") from error
+                raise RunError(f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}") from error
             candidates = [path.parent for path in Path(partial).rglob("weights.safetensors")]
             if not candidates:
                 raise UserError(f"{model_uri} in {self.shown} is not a model of this project.")
@@ -244,22 +246,22 @@ class Registry:
                 )
             return found
         name, _, number = name.partition("/")
-        if number.isdecimal():
-            wanted = f"name = '{name}' and version_number = {number}"
-            versions: list[ModelVersion] = self._ask(self.client.search_model_versions, wanted)
-            if versions:
-                return versions[0]
-        raise UserError(f"{model_uri}: there is no such version in {self.shown}")
+        numbered = self._numbered(name, number) if number.isdecimal() else None
+        if numbered is None:
+            raise UserError(f"{model_uri}: there is no such version in {self.shown}")
+        return numbered
 
-    def _first_line(self, error: Exception) -> str:
-        return first_line(error).replace(self.uri, self.shown)
+    def _numbered(self, name: str, number: str) -> "ModelVersion | None":
+        wanted = f"name = '{name}' and version_number = {number}"
+        versions: list[ModelVersion] = self._ask(self.client.search_model_versions, wanted)
+        return versions[0] if versions else None
 
     def _ask(self, call: Any, *arguments: Any) -> Any:
         try:
             return call(*arguments)
         except outages() as error:
             raise RunError(
-                f"MLflow's registry at {self.shown} did not answer: {self._first_line(error)}. "
+                f"MLflow's registry at {self.shown} did not answer: {outage_line(error, self.uri)}. "
                 "Start it, or set tracking.uri."
             ) from error
 

@@ -14,7 +14,7 @@ from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import Store, first_line, make_client, outages
+from tasks.tracking.store import Store, make_client, outage_line, outages
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 30.0
@@ -52,7 +52,10 @@ def start_run(
         run.journal.append("resume")
     else:
         run.journal.append("start", name=name, folder=str(run_dir.resolve()))
-    run.journal.append("params", **flatten(parameters))
+    settings_now = flatten(parameters)
+    if "tracking.uri" in settings_now:
+        settings_now["tracking.uri"] = shown_uri(settings_now["tracking.uri"])
+    run.journal.append("params", **settings_now)
     run.log_tags(tags)
     return run
 
@@ -92,6 +95,11 @@ class TrackedRun:
     def tracking_uri(self) -> str:
         """MLflow's address now: that of a given server, else of the workdir's own store."""
         return self.given_uri or own_store(self.workdir)
+
+    @property
+    def shown_uri(self) -> str:
+        """The same as it may be shown."""
+        return shown_uri(self.tracking_uri)
 
     @property
     def run_id(self) -> str | None:
@@ -219,7 +227,7 @@ class TrackedRun:
             self._next_try = time.monotonic() + RETRY_AFTER_S
             logger.warning(
                 "MLflow at %s did not take %s (%s). It is kept in %s; send it later with: %s",
-                shown_uri(self.tracking_uri),
+                self.shown_uri,
                 entry.kind,
                 reason,
                 self.folder,
@@ -239,7 +247,7 @@ class TrackedRun:
             self._store.send(entry)
         except outages() as error:
             self._store = None  # `up` may have started or stopped since
-            return first_line(error).replace(self.tracking_uri, shown_uri(self.tracking_uri))
+            return outage_line(error, self.tracking_uri)
         return None
 
     @contextmanager

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.errors import first_line
 from model.files import read_json, write_json
 from tasks.served import credentials, served
-from tasks.tracking.config import TrackingConfig, artifact_location
+from tasks.tracking.config import TrackingConfig, artifact_location, shown_uri
 from tasks.tracking.journal import Entry
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def outages() -> tuple[type[Exception], ...]:
     return (MlflowException, RequestException, SQLAlchemyError, OSError)
 
 
-def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def outage_line(error: Exception, uri: str) -> str:
+    """What an exception of the store at `uri` says, in one line, without the address's password."""
+    return first_line(error)[:300].replace(uri, shown_uri(uri))
 
 
 class Store:

@@ -240,6 +240,11 @@ def test_tags_tell_commit_versions_and_device() -> None:
     assert git_tags(Path("/")) == {}
 
 
+def test_a_password_in_the_stores_address_is_no_parameter(workdir: Path) -> None:
+    run = start(workdir, "r1", tracking={"uri": "http://bob:hunter2@127.0.0.1:9"})
+    assert stored(run).data.params["tracking.uri"] == "http://127.0.0.1:9"
+
+
 def test_nested_settings_are_written_with_points() -> None:
     assert flatten({"a": {"b": {"c": 1}}, "d": None, "e": {}}) == {"a.b.c": "1", "d": "None", "e": "{}"}
 
