@@ -34,6 +34,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def write_at(descriptor: int, data: memoryview, position: int) -> None:
+    """Write bytes into a place of an open file, all of them."""
+    while data:
+        count = os.pwrite(descriptor, data, position)
+        data, position = data[count:], position + count
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove what a killed process left half-written in a folder. Call it while nothing is being written there."""
     for path in folder.glob(f".*{PARTIAL_SUFFIX}"):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import atomic_path, remove_partial_files
+from model.files import atomic_path, remove_partial_files, write_at
 from model.picture import DECODER, ImageConfig
 from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.tables import read_table, write_rows
@@ -105,11 +105,7 @@ class ChunkFile:
 def write_picture(descriptor: int, place: int, pixels: NDArray[np.uint8]) -> str:
     """Write a picture uint8 (C, S, S) into its place of an open pixels' file; returns its digest."""
     data = pixels.data.cast("B")
-    position = place * len(data)
-    left = data
-    while left:
-        count = os.pwrite(descriptor, left, position)
-        left, position = left[count:], position + count
+    write_at(descriptor, data, place * len(data))
     return hashlib.sha256(data).hexdigest()
 
 

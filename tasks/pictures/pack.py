@@ -31,8 +31,8 @@ from tasks.pictures.tables import read_table, write_rows
 from tasks.progress import progress
 
 STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
-READERS = 2
 BLOCK_ROWS = 32  # handed from thread to thread at once: waking one up costs as much as a picture's digest
+BLOCKS_AHEAD = 2
 PACKED_SCHEMA = pa.schema(
     [*SCHEMA, ("store", pa.string()), ("row", pa.int64()), ("repeats_id", pa.string())]  # "", -1, "": not a row
 )
@@ -98,20 +98,15 @@ def pack(
     digest = hashlib.sha256()
     places: dict[str, tuple[str, int]] = {}
 
-    def update(block: Block) -> None:
-        for row, pixels in block:
-            update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
-
-    with progress("Packing pictures", total, unit="pictures") as bar, ThreadPoolExecutor(1, "digest") as digester:
+    with progress("Packing pictures", total, unit="pictures") as bar:
         for store, names in STORES.items():
             rows = [row for name in names for row in selection.rows[name]]
 
             def stream(rows: list[Outcome] = rows) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
                 for block in _read_blocks(rows, outcomes):
-                    digested = digester.submit(update, block)
-                    for row, pixels in block:  # written meanwhile
+                    for row, pixels in block:
+                        update_digest(digest, row.record_id, row.split, references[row.record_id], pixels)
                         yield row.record_id, row.split, pixels
-                    digested.result()
                     bar.advance(len(block))
 
             info = StoreInfo(
@@ -175,14 +170,14 @@ def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -
 def _read_blocks(rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]) -> Iterator[Block]:
     """The rows with their pictures uint8 (C, S, S), in order, each picture checked against its digest.
 
-    Other threads read and check ahead: it takes as long as what is done with them.
+    Another thread reads and checks ahead: it takes as long as what is done with them.
     """
     ahead: deque[Future[Block]] = deque()
-    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers:
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         for start in range(0, len(rows), BLOCK_ROWS):
             some = [(row, outcomes[row.split][row.order][1]) for row in rows[start : start + BLOCK_ROWS]]
-            ahead.append(readers.submit(_read_block, some))
-            if len(ahead) > READERS:
+            ahead.append(reader.submit(_read_block, some))
+            if len(ahead) > BLOCKS_AHEAD:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,31 @@ def test_another_number_of_rows_than_announced_leaves_no_file(tmp_path: Path, an
     with pytest.raises(AssertionError, match="rows"):
         write_store(tmp_path / "train.h5", rows(), info)
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+WITHOUT_ROOM = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from model.store import StoreInfo, write_store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # bytes that a file may have
+info = StoreInfo(rows=100, size_px=32, resize="squash", fingerprint="f", dataset_id="d")
+noise = np.random.default_rng(1).integers(0, 256, (3, 32, 32), np.uint8)
+try:
+    write_store(Path(sys.argv[1]), ((str(row), "train", noise) for row in range(100)), info, compression=sys.argv[2])
+except (OSError, RuntimeError):
+    print("no room")
+"""
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_where_there_is_no_room_the_process_gets_an_error_and_ends_well(tmp_path: Path, compression: str) -> None:
+    """HDF5 tries once more to write what it kept when the process ends: that was a segmentation fault."""
+    command = [sys.executable, "-c", WITHOUT_ROOM, str(tmp_path / "train.h5"), compression]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "no room\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
