@@ -154,6 +154,8 @@ class Store:
         )
 
     def _resume(self, run_id: str, entry: Entry) -> None:  # noqa: ARG002
+        if self.client.get_run(run_id).info.lifecycle_stage != "active":  # deleted on its page, and wanted again
+            self.client.restore_run(run_id)
         self.client.update_run(run_id, status="RUNNING")
 
     def _params(self, run_id: str, entry: Entry) -> None:

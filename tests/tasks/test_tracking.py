@@ -101,6 +101,17 @@ def test_a_second_start_in_the_same_folder_continues_the_run(workdir: Path) -> N
     assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
 
 
+def test_a_run_that_was_deleted_on_its_page_is_back_when_it_is_resumed(workdir: Path) -> None:
+    first = start(workdir, "r1")
+    assert first.run_id is not None
+    mlflow.MlflowClient(tracking_uri=first.tracking_uri).delete_run(first.run_id)
+    run = start(workdir, "r1")
+    run.log_metrics({"train/loss": 1.0}, step=2)
+    assert run.end()
+    assert stored(run).info.lifecycle_stage == "active"
+    assert stored(run).data.metrics["train/loss"] == 1.0
+
+
 def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir: Path) -> None:
     run = start(workdir, "r1")
     (run.folder / "mlflow_run.json").unlink()
