@@ -26,7 +26,7 @@ def certainties(
 
     Args:
         decoder: in evaluation mode.
-        looks: of B pictures; two if the mirrored ones were looked at too: the share is then the mean of both.
+        looks: at B pictures, see `model.looks`: the share is the mean of all.
         sentences: what was written for each, as indices.
         vocabulary: the model's words.
         kinds: kind -> its words; a word may be of several.

@@ -17,6 +17,7 @@ from model.captioner import Captioner
 from model.certainty import certainties
 from model.device import choose_device, out_of_memory_says
 from model.directory import load_model
+from model.looks import looks
 from model.picture import ImageConfig
 from model.search import Hypothesis, SearchConfig, search
 from model.vocabulary import Vocabulary
@@ -92,12 +93,13 @@ class Describer:
         with out_of_memory_says("lower search.beam_size"):
             for first in range(0, len(pictures), BATCH):
                 some = torch.from_numpy(np.ascontiguousarray(pictures[first : first + BATCH])).to(self.device)
-                grid = self.captioner.grid(some)
-                mirror = self.captioner.grid(some.flip(3)) if search_config.mirrored else None
-                hypotheses = search(self.captioner.decoder, grid, self.vocabulary, search_config, mirror=mirror)
+                seen = looks(self.captioner, some, mirrored=search_config.mirrored, enlarged=search_config.enlarged)
+                first_look, *others = seen
+                decoder, grid = self.captioner.decoder, first_look.grid
+                hypotheses = search(decoder, grid, self.vocabulary, search_config, others=others)
                 sentences = [hypothesis.words for hypothesis in hypotheses]
-                looks = [grid] if mirror is None else [grid, mirror]
-                sure = certainties(self.captioner.decoder, looks, sentences, self.vocabulary, rivals or {})
+                grids = [look.grid for look in seen]
+                sure = certainties(decoder, grids, sentences, self.vocabulary, rivals or {})
                 found += [
                     self._description(hypothesis, grid.shape, one)
                     for hypothesis, one in zip(hypotheses, sure, strict=True)

@@ -1,10 +1,11 @@
 """Writing descriptions: beam search over many pictures at once; one beam is greedy search.
 
-B pictures, L looks at each (the picture alone, or also its mirror image), K beams, T words, P positions, V vocabulary.
+B pictures, L looks at each (see `model.looks`), K beams, T words, P positions, V vocabulary.
 A score of -inf marks a beam that holds nothing.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from model.configuration import check, setting
 from model.decoder import Decoder, State
 from model.errors import RunError
 from model.grid import Grid
+from model.looks import Look
 from model.vocabulary import Vocabulary
 
 NO_NUMBERS = (
@@ -32,6 +34,7 @@ class SearchConfig:
     length_penalty: float = setting(0.0, "Sentences compete by log-probability / length ** this; 0 favours short ones")
     no_repeat_ngram: int = setting(0, "No sequence of this many words stands twice in a description; 0 allows it")
     mirrored: bool = setting(False, "The mirrored picture is looked at too, both choose each word; twice the time")
+    enlarged: bool = setting(False, "The picture enlarged by a quarter is looked at too; twice the time")
 
     def __post_init__(self) -> None:
         check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
@@ -61,7 +64,7 @@ class _Beams:
     """What is alive: `picture` (B,) says which picture of the batch each row belongs to."""
 
     picture: Tensor
-    grid: Grid  # of L·B looks: all pictures, then all mirror images
+    grid: Grid  # of L·B looks: all pictures, then all of the second look, ...
     keys: Tensor  # (L·B, P, A)
     state: State  # (L·B, K, H)
     scores: Tensor  # (B, K)
@@ -77,7 +80,7 @@ class _Beams:
 
 @torch.no_grad()
 def search(
-    decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig, *, mirror: Grid | None = None
+    decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig, *, others: Sequence[Look] = ()
 ) -> list[Hypothesis]:
     """The best sentence of each picture.
 
@@ -89,15 +92,16 @@ def search(
         grid: of B pictures.
         vocabulary: the model's words.
         config: how to search.
-        mirror: of the mirrored pictures: a word's probability is then the mean of what both looks give it, and its
-            attention the mean of both, turned back.
+        others: more looks at them, on the same grid: a word's probability is then the mean of what all looks give it,
+            and its attention the mean of all, mirrored ones turned back.
 
     Raises:
         RunError: the decoder's numbers are none.
     """
-    batch, k, looks = len(grid.features), config.beam_size, 1 if mirror is None else 2
+    batch, k, looks = len(grid.features), config.beam_size, 1 + len(others)
     device = grid.features.device
-    seen = grid if mirror is None else Grid(torch.cat([grid.features, mirror.features]), grid.pooling, grid.shape)
+    features = torch.cat([grid.features, *(look.grid.features for look in others)])  # (L·B, N, D)
+    seen = Grid(features, grid.pooling, grid.shape)
     ended: list[list[Hypothesis]] = [[] for _ in range(batch)]
     found: list[Hypothesis | None] = [None] * batch
     beams = _Beams(
@@ -113,12 +117,10 @@ def search(
         last = beams.words[:, :, -1] if length > 1 else torch.full_like(beams.picture, vocabulary.start)[:, None]
         logits, alpha, state = decoder.step(beams.grid, beams.keys, beams.state, last.repeat(looks, 1))
         log_probabilities = logits.log_softmax(-1)  # (L·B, K, V)
-        if mirror is not None:
-            here, there = log_probabilities.chunk(2)  # (L·B, K, V) -> (B, K, V) each
-            log_probabilities = torch.logaddexp(here, there) - math.log(2)
-            alpha, mirrored = alpha.chunk(2)  # (L·B, K, P) -> (B, K, P) each
-            turned_back = mirrored.reshape(*alpha.shape[:2], *grid.shape).flip(3)  # (B, K, rows, columns)
-            alpha = (alpha + turned_back.flatten(2)) / 2  # (B, K, P)
+        if others:
+            each = torch.stack(log_probabilities.chunk(looks))  # (L·B, K, V) -> (L, B, K, V)
+            log_probabilities = each.logsumexp(0) - math.log(looks)
+            alpha = _mean_attention(alpha, grid.shape, others)
         _forbid(log_probabilities, beams.words, vocabulary, config, length)
         totals = beams.scores[:, :, None] + log_probabilities
         # K sentences may end at once, so 2K candidates hold K that go on
@@ -155,6 +157,13 @@ def search(
     best = [max(several, key=lambda one: one.score) if several else found[i] for i, several in enumerate(ended)]
     assert all(hypothesis is not None for hypothesis in best), "a picture without a description"
     return [hypothesis for hypothesis in best if hypothesis is not None]
+
+
+def _mean_attention(alpha: Tensor, shape: tuple[int, int], others: Sequence[Look]) -> Tensor:
+    """Of all looks (L·B, K, P), mirrored ones turned back: (B, K, P)."""
+    maps = alpha.reshape(1 + len(others), -1, alpha.shape[1], *shape)  # (L·B, K, P) -> (L, B, K, rows, columns)
+    turned = [maps[0], *(one.flip(3) if look.mirrored else one for one, look in zip(maps[1:], others, strict=True))]
+    return torch.stack(turned).mean(0).flatten(2)  # (B, K, rows, columns) -> (B, K, P)
 
 
 def _hypothesis(

@@ -123,9 +123,10 @@ def compare_models(
 
 
 def search_in_words(search: SearchConfig) -> str:
-    """'beam 5, at most 50 words, mirrored too'."""
+    """'beam 5, at most 50 words, mirrored and enlarged too'."""
     beams = "greedy" if search.beam_size == 1 else f"beam {search.beam_size}"
-    return f"{beams}, at most {search.max_words} words{', mirrored too' if search.mirrored else ''}"
+    more = " and ".join(name for name in ("mirrored", "enlarged") if getattr(search, name))
+    return f"{beams}, at most {search.max_words} words{f', {more} too' if more else ''}"
 
 
 def describe_products(

@@ -9,6 +9,7 @@ import torch
 
 from model.decoder import Decoder
 from model.grid import Grid
+from model.looks import Look
 from model.search import Hypothesis, SearchConfig, search
 from model.vocabulary import Vocabulary
 from tests.model.parts import random_decoder, random_grid, small_vocabulary
@@ -191,20 +192,21 @@ def test_searching_leaves_no_gradient() -> None:
 
 
 @torch.no_grad()
-def test_with_the_mirrored_picture_every_word_has_the_mean_of_both_probabilities() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_with_more_looks_every_word_has_the_mean_of_all_probabilities(count: int) -> None:
     for seed in range(4):
-        config = SearchConfig(beam_size=81, max_words=4, length_penalty=0.7, mirrored=True)
+        config = SearchConfig(beam_size=81, max_words=4, length_penalty=0.7)
         decoder, grid, _ = found(seed, SearchConfig(beam_size=1, max_words=1))
-        mirror = random_grid(1)
-        (hypothesis,) = search(decoder, grid, WORDS, config, mirror=mirror)
+        others = [random_grid(1) for _ in range(count)]
+        (hypothesis,) = search(decoder, grid, WORDS, config, others=[Look(other) for other in others])
 
-        def total(words: list[int], looks: tuple[Grid, ...] = (grid, mirror), by: Decoder = decoder) -> float:
+        def total(words: list[int], looks: tuple[Grid, ...] = (grid, *others), by: Decoder = decoder) -> float:
             chances = [
                 [log_probability(by, look, WORDS, words[: n + 1], ended=False) for n in range(len(words))]
                 for look in looks
             ]  # of the first words, summed up
             steps = [[math.exp(b - a) for a, b in itertools.pairwise([0.0, *sums])] for sums in chances]
-            return sum(math.log((one + other) / 2) for one, other in zip(*steps, strict=True))
+            return sum(math.log(sum(each) / len(each)) for each in zip(*steps, strict=True))
 
         candidates = [
             [*words, WORDS.end] for length in range(1, 4) for words in itertools.product((1, 2, 3), repeat=length)
@@ -214,12 +216,13 @@ def test_with_the_mirrored_picture_every_word_has_the_mean_of_both_probabilities
         assert hypothesis.log_probability == pytest.approx(total(best))
 
 
-def test_two_equal_looks_are_one_and_the_mirror_s_attention_is_turned_back() -> None:
+def test_equal_looks_are_one_and_the_mirrored_ones_attention_is_turned_back() -> None:
     config = SearchConfig(beam_size=3, max_words=6)
     decoder, grid, plain = found(3, config, pictures=7)
     rows, columns = grid.shape
-    for hypothesis, twice in zip(plain, search(decoder, grid, WORDS, config, mirror=grid), strict=True):
-        assert (twice.words, twice.ended) == (hypothesis.words, hypothesis.ended)
-        assert twice.log_probability == pytest.approx(hypothesis.log_probability)
+    others = [Look(grid, mirrored=True), Look(grid), Look(grid, mirrored=True)]
+    for hypothesis, four in zip(plain, search(decoder, grid, WORDS, config, others=others), strict=True):
+        assert (four.words, four.ended) == (hypothesis.words, hypothesis.ended)
+        assert four.log_probability == pytest.approx(hypothesis.log_probability)
         alpha = hypothesis.attention.reshape(-1, rows, columns)  # (T, P) -> (T, rows, columns)
-        torch.testing.assert_close(twice.attention, (alpha + alpha.flip(2)).flatten(1) / 2)
+        torch.testing.assert_close(four.attention, (alpha + alpha.flip(2)).flatten(1) / 2)

@@ -551,10 +551,14 @@ def test_pictures_larger_than_trained_on_are_described_too(data: Path, tmp_path:
     assert describer.image.size_px == 32
 
 
-def test_looked_at_mirrored_too_a_picture_and_its_mirror_image_are_described_alike(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("enlarged", [False, True])
+def test_looked_at_mirrored_too_a_picture_and_its_mirror_image_are_described_alike(
+    data: Path, tmp_path: Path, enlarged: bool
+) -> None:
     describer = Describer.load(run_training(data, tmp_path / "run", epochs=1).model_dir, device="cpu")
     pictures = PictureStore(data / "train.h5").read(slice(0, 6))
-    config, colours = SearchConfig(beam_size=3, max_words=5, mirrored=True), {"colour": list(COLOURS)}
+    config = SearchConfig(beam_size=3, max_words=5, mirrored=True, enlarged=enlarged)
+    colours = {"colour": list(COLOURS)}
     there = describer.describe(np.ascontiguousarray(pictures[..., ::-1]), config, rivals=colours)
     for here, back in zip(describer.describe(pictures, config, rivals=colours), there, strict=True):
         assert here.words == back.words
