@@ -30,7 +30,10 @@ def ask(api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | N
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 return json.loads(response.read() or b"null")
         except (urllib.error.URLError, OSError, ValueError) as error:
-            busy = isinstance(error, urllib.error.HTTPError) and error.code == BUSY
+            busy = False
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is the answer, and holds the connection
+                busy = error.code == BUSY
             if not busy or attempt == ATTEMPTS:
                 raise RunError(f"Prefect's server did not answer {api_url}{path}: {error}") from None
         time.sleep(attempt)

@@ -85,6 +85,9 @@ def answers(url: str, timeout_s: float = 2.0) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=timeout_s) as response:  # noqa: S310
             return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, and holds the connection
+        return False
     except (urllib.error.URLError, OSError):
         return False
 

@@ -65,6 +65,7 @@ def test_with_auth_both_servers_want_the_password_and_the_commands_know_it(tmp_p
         ):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(url, data=b"{}" if "flow_runs" in url else None)
+            refused.value.close()
             assert refused.value.code == 401
         shop = tmp_path / "shop"
         run("make-catalog", "--items", "40", "--out", shop, "--seed", "3")
