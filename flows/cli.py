@@ -4,10 +4,14 @@ Progress and logs go to stderr, results to stdout. Heavy imports wait until a co
 """
 
 import argparse
+import errno
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,15 +19,21 @@ from typing import Any
 from model.errors import RunError, UserError
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+LOOPBACK_NAMES = "127.0.0.1,localhost"
 BASE_HELP = "what relative urls resolve against"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0 for success, 1 if the run failed, 2 for wrong use or bad input."""
+    prepare_surroundings()
     options = make_parser().parse_args(arguments)
     set_up_logging()
     try:
         result, show = options.command(options)
+        if result is not None:  # else the command has said everything itself
+            _print(result, show, as_json=options.json)
     except (UserError, ValueError) as error:
         if isinstance(error, ValueError) and not str(error):
             raise
@@ -34,17 +44,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ec-descr-gen: stopped; go on with: {options.again.format(**vars(options))}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        _drop_stdout()
         return RUN_FAILED
-    if result is None:  # the command has said everything itself
-        return 0
-    if options.json:
-        print(json.dumps(result, ensure_ascii=False))
-    else:
-        show(result)
+    except OSError as error:
+        if error.errno not in {*REFUSED, *FULL}:
+            raise
+        _drop_stdout()
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror}", RUN_FAILED if error.errno in FULL else WRONG_USE)
     return 0
 
 
-def _fail(error: Exception, code: int) -> int:
+def prepare_surroundings() -> None:
+    """What the environment may lack, or have too much of."""
+    # A proxy is for the world outside: behind it nobody finds the servers that run here.
+    outside = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    if LOOPBACK_NAMES not in outside:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{outside},{LOOPBACK_NAMES}".lstrip(",")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an ellipsis shows a question mark
+
+
+def _print(result: Any, show: Callable[[Any], None], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, ensure_ascii=(sys.stdout.encoding or "utf-8").lower() != "utf-8"))
+    else:
+        show(result)
+    sys.stdout.flush()  # what cannot be written is known here, not when the interpreter ends
+
+
+def _drop_stdout() -> None:
+    """What is still to be written cannot be: the interpreter would try once more at its end."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):  # no file, as under a test
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: Exception | str, code: int) -> int:
     line = " ".join(str(error).split())
     print(f"ec-descr-gen: {line}", file=sys.stderr)
     return code

@@ -57,5 +57,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train.rotation_degrees": 0,
         "search.length_penalty": 0.8,
         "search.mirrored": True,
+        "search.enlarged": True,
     },
 }

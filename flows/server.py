@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from flows.keeper import GRACE_S
-from model.errors import RunError
+from model.errors import RunError, UserError
 from tasks.catalog.urls import without_secrets
 from tasks.lock import hold, lock_facts
 from tasks.served import credentials, served, up_path
@@ -127,6 +127,8 @@ class PrefectServer:
         """
         os.environ.update(prefect_environment(self.workdir))
         self.api_url = running_server(self.workdir) or os.environ.get("PREFECT_API_URL", "")
+        if self.api_url and not self.api_url.startswith(("http://", "https://")):
+            raise UserError(f"PREFECT_API_URL is {self.api_url}, which is no http address: mend it, or unset it")
         if not self.api_url:
             assert "prefect" not in sys.modules, "the server's address must be known before Prefect is imported"
             atexit.register(self.stop)

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def try_lock(path: Path, facts: dict[str, Any]) -> Iterator[bool]:
         except BlockingIOError:
             yield False
             return
-        write_facts(path, facts)
+        with suppress(OSError):  # a full disk: the lock counts, not the note
+            write_facts(path, facts)
         try:
             yield True
         finally:

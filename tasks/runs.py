@@ -4,6 +4,7 @@ Prefect knows the same while its server lives; this record also tells after a `k
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from model.files import read_json, write_json
 from tasks.lock import hold, lock_facts, workdir_lock
 from tasks.tracking.config import TrackingConfig
 
+logger = logging.getLogger(__name__)
 State = Literal["waiting", "running", "completed", "failed", "killed"]
 
 
@@ -93,8 +95,12 @@ def _stored(workdir: Path, run_id: str) -> RunRecord | None:
     path = _record_path(workdir, run_id)
     if not path.is_file():
         return None
-    values = read_json(path)
-    return RunRecord(**{**values, "request": Request(**values["request"])})
+    try:
+        values = read_json(path)
+        return RunRecord(**{**values, "request": Request(**values["request"])})
+    except (ValueError, KeyError, TypeError):
+        logger.warning("%s is damaged: this run is left out; remove its folder to be rid of it", path)
+        return None
 
 
 def all_runs(workdir: Path) -> list[RunRecord]:

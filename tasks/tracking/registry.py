@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,7 @@ class Registry:
     def __init__(self, config: TrackingConfig, workdir: Path) -> None:
         self.name, self.uri = config.model_name, config.tracking_uri(workdir)
         self.shown = shown_uri(self.uri)
-        self.client = make_client(self.uri, workdir=workdir, timeout_s=config.timeout_s)
+        self.client = self._ask(partial(make_client, self.uri, workdir=workdir, timeout_s=config.timeout_s))
 
     def champion(self) -> dict[str, Any] | None:
         """model_uri, version, run_id and tags of the champion; None if there is none."""

@@ -24,7 +24,6 @@ MAX_PARAM_CHARS = 6000
 NOISY = (
     "alembic",
     "mlflow.models.signature",
-    "mlflow.store.db.utils",
     "mlflow.system_metrics.system_metrics_monitor",
 )
 # Without it the run page offers what belongs to language models first.
@@ -49,6 +48,7 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
 
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows whole tracebacks of a full disk
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -86,7 +86,10 @@ def outages() -> tuple[type[Exception], ...]:
 
 def outage_line(error: Exception, uri: str) -> str:
     """What an exception of the store at `uri` says, in one line, without the address's password."""
-    return first_line(error)[:300].replace(uri, shown_uri(uri))
+    said = first_line(error)
+    if said.endswith(":"):  # the reason stands in the next one
+        said = " ".join(str(error).split())
+    return said[:300].replace(uri, shown_uri(uri))
 
 
 class Store:

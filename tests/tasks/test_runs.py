@@ -1,9 +1,11 @@
 """What the records of runs say together."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from tasks.lock import try_lock
 from tasks.runs import Request, all_runs, latest_tracking, recorded
 from tests.command import run
 
@@ -33,6 +35,27 @@ def test_an_evaluation_and_a_failed_run_elsewhere_do_not_lead_away_from_the_cham
     tracking = latest_tracking(all_runs(tmp_path))
     assert tracking is not None
     assert tracking.experiment == "shop"
+
+
+@pytest.mark.parametrize("content", ["", "\0\0\0", "{}", "[]", '{"request": {}}'])
+def test_a_damaged_record_hides_its_own_run_alone_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    make_run(tmp_path, "00000001", "pipeline", experiment="shop")
+    make_run(tmp_path, "00000002", "pipeline", experiment="shop")
+    damaged = tmp_path / "runs" / "00000002" / "run.json"
+    damaged.write_text(content)
+    assert [record.run_id for record in all_runs(tmp_path)] == ["00000001"]
+    assert str(damaged) in caplog.text
+
+
+def test_a_lock_holds_also_where_its_note_finds_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tasks.lock.write_facts", full)
+    with try_lock(tmp_path / "lock", {}) as got, try_lock(tmp_path / "lock", {}) as again:
+        assert (got, again) == (True, False)
 
 
 def test_where_only_data_was_prepared_rollback_finds_no_champion_and_makes_no_store(tmp_path: Path) -> None:

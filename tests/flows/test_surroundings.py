@@ -1,0 +1,85 @@
+"""The command line where the environment is odd: a proxy, closed or full outputs, a terminal without Unicode."""
+
+import json
+import os
+import subprocess
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from flows.cli import prepare_surroundings
+from flows.server import answers
+from tests.command import command, environment
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """A server that is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command line with a shell's redirections behind it."""
+    whole = f"{' '.join(command())} {line}"
+    return subprocess.run(
+        ["bash", "-c", whole], capture_output=True, text=True, check=False, env={**environment(), **variables}
+    )
+
+
+@pytest.mark.parametrize("given", ["", "shop.example"])
+def test_a_proxy_does_not_hide_the_servers_that_run_here(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, given)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # made at the first question, with the proxies of then
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert not answers(url), "the proxy is not asked: this test shows nothing"
+        prepare_surroundings()
+        prepare_surroundings()  # as a command does that another one starts
+        assert answers(url)
+        server.shutdown()
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == f"{given},127.0.0.1,localhost".lstrip(",")
+
+
+@pytest.mark.parametrize("line", ["runs --json", "config show", "config explain gate --json"])
+def test_what_cannot_be_written_is_one_line(tmp_path: Path, line: str) -> None:
+    done = shell(f"{line} --workdir {tmp_path} >/dev/full")
+    assert (done.returncode, done.stderr) == (1, "ec-descr-gen: No space left on device\n")
+
+
+def test_a_terminal_without_unicode_shows_question_marks_and_json_is_whole() -> None:
+    shown = shell("config explain gate", PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "?" in shown.stdout
+    told = shell("config explain gate --json", PYTHONIOENCODING="ascii")
+    assert json.loads(told.stdout) == json.loads(shell("config explain gate --json").stdout)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
+def test_closed_outputs_are_no_trouble(tmp_path: Path, closed: str) -> None:
+    assert shell(f"make-catalog --items 2 --out {tmp_path / 'shop'} {closed}").returncode == 0
+    assert (tmp_path / "shop" / "catalog.json").is_file()
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    done = shell(f"describe {'x' * 300}.jpg --model {tmp_path}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ec-descr-gen: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_address_of_prefect_that_is_none_is_named(tmp_path: Path) -> None:
+    done = shell(f"prepare --catalog README.md --workdir {tmp_path}", PREFECT_API_URL="foo")
+    wanted = "ec-descr-gen: PREFECT_API_URL is foo, which is no http address: mend it, or unset it\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
