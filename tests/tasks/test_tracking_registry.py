@@ -26,6 +26,7 @@ from tasks.lock import try_lock
 from tasks.served import up_path
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.registry import Registry, requirements
+from tasks.tracking.store import outage_line
 from tests.tasks.mlflow_server import MLFLOW, free_port, running, server
 from tests.tasks.shapes import make_dataset, train_model
 
@@ -126,6 +127,19 @@ def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_pa
         empty.rollback()
     with pytest.raises(UserError, match="no version of ec-descr-gen is champion"):
         empty.fetch("models:/ec-descr-gen@champion", tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["foo://bar", "/nowhere/x", "sqlite:///{}/damaged.db"])
+def test_a_store_that_is_none_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(tmp_path))
+    (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0 and then nothing that it could be" * 40)
+    with pytest.raises(RunError, match=r"^MLflow's registry at .* did not answer: [^\n]*$"):
+        Registry(CONFIG, tmp_path).champion()
+
+
+def test_an_outage_whose_first_line_only_announces_the_reason_is_told_with_it() -> None:
+    error = OSError("these failed:\n##### File x #####\nNo such file: x")
+    assert outage_line(error, "sqlite:///a") == "these failed: ##### File x ##### No such file: x"
 
 
 def test_registering_the_same_epoch_again_makes_no_second_version(made: Made) -> None:
