@@ -17,6 +17,7 @@ from model.errors import UserError
 from tasks.runs import Request, all_runs, find_run, latest_tracking
 
 logger = logging.getLogger(__name__)
+MODELS_OWN = {"image", "vocabulary", "encoder", "decoder", "train", "search"}
 Shown = tuple[Any, Callable[[Any], None]]
 
 
@@ -56,6 +57,9 @@ def evaluate(options: argparse.Namespace) -> Shown:
         "beam_size": "" if options.beam_size is None else str(options.beam_size),
     }
     request = replace(request_of("evaluation", options), options=more)
+    named = {assignment.partition(".")[0] for assignment in options.assignments or []}
+    if idle := sorted(named & MODELS_OWN):
+        logger.warning("%s: evaluate takes these from the model", ", ".join(f"{section}.*" for section in idle))
     return launch(request, options.workdir), show.evaluation_table
 
 

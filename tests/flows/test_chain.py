@@ -206,7 +206,9 @@ def test_a_model_is_evaluated_on_a_catalogue_that_is_all_test_and_never_compared
         *SMALL,
     ]
     assert result["alias"] == "champion"
-    found = run_json("evaluate", "--model", "models:/ec-descr-gen@champion", *arguments)
+    done = run("evaluate", "--model", "models:/ec-descr-gen@champion", "--json", *arguments)
+    assert "decoder.*, image.*, search.*, train.*: evaluate takes these from the model" in done.stderr
+    found = json.loads(done.stdout)
     assert (found["split"], found["products"], found["comparison"]) == ("test", 3, {})
     assert "constant" not in found["baselines"], "there is no training sentence to choose one from"
     refused = run("run", *arguments, code=2)
