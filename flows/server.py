@@ -38,6 +38,7 @@ def prefect_environment(workdir: Path) -> dict[str, str]:
         # Our own lines go to the terminal; Prefect's go to its run log, which its UI shows.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,model",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # what is said before the run begins is for the terminal
         # A server that goes for a while (a restart) must not take a run of hours with it.
         "PREFECT_CLIENT_MAX_RETRIES": "10",
     }
