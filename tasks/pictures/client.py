@@ -27,6 +27,7 @@ from tasks.pictures.address import (
 )
 from tasks.pictures.hosts import Host
 from tasks.pictures.outcome import Failed, Fetched, failed_status
+from tasks.pictures.proxies import Proxies
 from tasks.pictures.settings import FetchConfig
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Client:
     def __init__(self, config: FetchConfig, named: Collection[str]) -> None:
         self.config = config
         self._trusted = {origin(URL(one)) for one in named if is_web(one)}
+        self._proxies = Proxies()
         self._places = asyncio.Semaphore(config.concurrency)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._hosts: dict[tuple[str, int], Host] = {}
@@ -163,8 +165,11 @@ class Client:
             if url in seen:
                 return Failed(reason="redirect_loop")
             seen.add(url)
-            session = self._open if self._trusts(url) else self._guarded
-            async with session.get(url, allow_redirects=False) as response:
+            proxy, trusted = self._proxies.proxy(url), self._trusts(url)
+            if proxy is not None and not trusted and await self._proxies.is_private(url):
+                raise PrivateAddressError
+            session = self._open if proxy is not None or trusted else self._guarded
+            async with session.get(url, allow_redirects=False, proxy=proxy) as response:
                 if response.status in REDIRECTS:
                     target = _redirected(url, response)
                     if isinstance(target, Failed):
@@ -208,6 +213,7 @@ async def _read_up_to(response: aiohttp.ClientResponse, data: bytearray, bound: 
 
 # The first that fits: subclasses stand before their parents.
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), "proxy"),
     (aiohttp.ConnectionTimeoutError, "timeout_connect"),
     (aiohttp.SocketTimeoutError, "timeout_read"),
     (TimeoutError, "timeout_total"),

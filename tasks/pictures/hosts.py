@@ -8,7 +8,7 @@ from tasks.pictures.outcome import Failed
 from tasks.pictures.settings import FetchConfig
 
 # Failures to reach the host itself, rather than a bad answer.
-UNREACHABLE = frozenset({"dns", "connect", "tls", "timeout_connect", "timeout_read"})
+UNREACHABLE = frozenset({"dns", "connect", "proxy", "tls", "timeout_connect", "timeout_read"})
 
 
 @dataclass

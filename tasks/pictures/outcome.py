@@ -18,7 +18,7 @@ FINAL_REASONS = frozenset(
 # One that fails for these may be had later: it is asked for again, and no other takes its place meanwhile.
 PASSING_REASONS = frozenset(
     {
-        "dns", "connect", "tls", "reset", "bad_response",
+        "dns", "connect", "proxy", "tls", "reset", "bad_response",
         "timeout_connect", "timeout_read", "timeout_total",
         "http_429", "http_5xx", "circuit_open", "unreadable_file",
     }
@@ -53,6 +53,8 @@ def failed_status(status: int, retry_after_s: float | None = None) -> Failed:
     """The failure that an HTTP status other than 200 is."""
     if status in {408, 425, 429}:
         reason = "http_429"
+    elif status == 407:  # says nothing of the picture
+        reason = "proxy"
     elif status >= 500:
         reason = "http_5xx"
     elif status in _OWN_NAMES:

@@ -4,6 +4,7 @@
 import asyncio
 import gzip
 import io
+import re
 import socket
 import struct
 import threading
@@ -73,6 +74,8 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
     "410": lambda: answer(b"", status="410 Gone"),
     "403": lambda: answer(b"", status="403 Forbidden"),
     "400": lambda: answer(b"", status="400 Bad Request"),
+    "407": lambda: answer(b"", status="407 Proxy Authentication Required"),
+    "no_tunnel": lambda: answer(b"", status="403 Forbidden"),
     "204": lambda: b"HTTP/1.1 204 No Content\r\n\r\n",
     "html": lambda: answer(b"<html><body>Out of stock" + b" " * 500, headers="Content-Type: text/html\r\n"),
     "header_only": lambda: answer(png_header_only()),
@@ -94,6 +97,8 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
 
 class FaultyServer:
     """Serves paths like /KIND/NUMBER; the number varies the picture, the kind says what goes wrong.
+
+    As a proxy it answers for every host (`http://HOST/KIND/NUMBER`), and opens no tunnel.
 
     Attributes:
         asked: how often each path was asked for.
@@ -144,9 +149,10 @@ class FaultyServer:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                path = head.split(" ")[1]
+                target = head.split(" ")[1]
+                path = "/no-tunnel/1" if head.startswith("CONNECT") else re.sub("^http://[^/]*", "", target)
                 with self._lock:
-                    self.asked[path] += 1
+                    self.asked[target] += 1
                     self.headers.append(head)
                     self.in_flight += 1
                     self.most_in_flight = max(self.most_in_flight, self.in_flight)
