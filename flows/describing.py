@@ -19,6 +19,7 @@ from tasks.drafts.table import SUFFIXES
 from tasks.figures.attention import draw_attention
 from tasks.runs import all_runs, latest_tracking
 from tasks.tracking import TrackingConfig
+from tasks.tracking.config import SQLITE
 from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -117,8 +118,9 @@ def find_model(given: str | None, workdir: Path, tracking: TrackingConfig) -> Pa
         return Path(given)
     if tracking == TrackingConfig():
         tracking = latest_tracking(all_runs(workdir)) or tracking
-    if given is None and not (workdir / "mlflow.db").is_file() and tracking.tracking_uri(workdir).startswith("sqlite:"):
-        raise UserError(f"no model in {workdir}: run the pipeline first, or name one with --model")
+    uri = tracking.tracking_uri(workdir)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():  # asking would make it
+        raise UserError(f"no model in {workdir}: run the pipeline first, or name a folder with --model (no {uri})")
     registry = Registry(tracking, workdir)
     if given is None:
         champion = registry.champion()

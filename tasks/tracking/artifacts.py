@@ -14,7 +14,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking import get_tracking_uri
 
-SQLITE = "sqlite:///"
+from tasks.tracking.config import SQLITE
 
 
 def artifact_repository(

@@ -9,6 +9,8 @@ from model.configuration import check, setting
 from tasks.catalog.urls import without_secrets
 from tasks.served import served
 
+SQLITE = "sqlite:///"  # before the path of a store that is a file
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
@@ -53,7 +55,7 @@ def shown_uri(uri: str) -> str:
 def own_store(workdir: Path) -> str:
     """The workdir's own store: through the server of `ec-descr-gen up` while it lives, else directly."""
     up = served(workdir)
-    return up.mlflow_url if up is not None else f"sqlite:///{(workdir / 'mlflow.db').resolve()}"
+    return up.mlflow_url if up is not None else f"{SQLITE}{(workdir / 'mlflow.db').resolve()}"
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from model.errors import first_line
 from model.files import read_json, write_json
 from tasks.served import credentials, served
-from tasks.tracking.config import TrackingConfig, artifact_location, shown_uri
+from tasks.tracking.config import SQLITE, TrackingConfig, artifact_location, shown_uri
 from tasks.tracking.journal import Entry
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows whole tracebacks of a full disk
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if uri.startswith(SQLITE):
+        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -185,3 +185,7 @@ def test_describe_without_a_model_or_a_picture_says_what_to_do(tmp_path: Path) -
     picture.write_bytes(b"no picture")
     assert "run the pipeline first" in refused("describe", picture, "--workdir", tmp_path)
     assert "no model directory" in refused("describe", picture, "--workdir", tmp_path, "--model", tmp_path)
+    elsewhere = f"tracking.uri=sqlite:///{tmp_path}/mistyped/mlflow.db"
+    for model in ([], ["--model", "models:/ec-descr-gen/1"]):
+        assert "mistyped" in refused("describe", picture, *model, "--workdir", tmp_path, "--set", elsewhere)
+    assert sorted(tmp_path.iterdir()) == [picture]  # no store is made by asking
