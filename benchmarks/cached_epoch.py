@@ -15,12 +15,10 @@ import safetensors.torch
 import torchvision
 
 from benchmarks.timing import machine
-from model.decoder import DecoderConfig
 from model.device import choose_device
-from model.encoder import EncoderConfig
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import StoreInfo, write_store
-from model.training import TrainConfig, train
+from model.training import train
 from model.vocabulary import Vocabulary, VocabularyConfig
 
 WORDS, SIZE_PX, VALIDATION = 6000, 256, 2

@@ -12,11 +12,12 @@ import torch
 from benchmarks.reference import ReferenceDecoder
 from benchmarks.timing import alternate, machine
 from benchmarks.train_step import ENCODER, GRID, OWN, VOCABULARY
-from model.decoder import Decoder, DecoderConfig
+from model.decoder import Decoder
 from model.describer import BATCH
 from model.device import choose_device
 from model.grid import attention_grid
-from model.search import SearchConfig, search
+from model.search import search
+from model.settings import DecoderConfig, SearchConfig
 from model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 
 PICTURES, BEAMS, WORDS = 256, 5, 20

@@ -29,7 +29,7 @@ from benchmarks.timing import machine
 from model.describer import Describer
 from model.device import choose_device
 from model.files import atomic_path
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.scoring.bootstrap import PerProduct, compare, corpus_scores, per_product
 from tasks.scoring.gate import GateConfig, passes
 from tasks.scoring.products import Pictures, Products, read_products

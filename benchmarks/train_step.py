@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from benchmarks.reference import ReferenceDecoder
 from benchmarks.timing import alternate, machine
 from model.captioner import Captioner
-from model.decoder import Decoder, DecoderConfig
+from model.decoder import Decoder
 from model.device import choose_device
-from model.encoder import EncoderConfig
 from model.grid import attention_grid
 from model.objective import caption_loss, total_loss
+from model.settings import DecoderConfig, EncoderConfig
 
 BATCH, OWN, GRID, ENCODER, VOCABULARY, SIZE_PX = 32, 8, 14, 2048, 6004, 256
 

@@ -12,7 +12,7 @@ from flows.commands import source_of
 from flows.settings import SECTIONS, Settings, compose
 from model.describer import Describer
 from model.errors import UserError
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.drafts.asked import Asked, named_pictures, products
 from tasks.drafts.drafting import Drafted, Drafter
 from tasks.drafts.table import SUFFIXES

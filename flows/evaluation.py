@@ -15,7 +15,7 @@ from flows.settings import Settings
 from model.directory import read_config
 from model.errors import UserError
 from model.picture import ImageConfig
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
 from tasks.runs import OpenRun, Request, recorded
 from tasks.scoring.pages import run_note

@@ -13,12 +13,9 @@ import pydantic
 import yaml
 
 from flows.presets import PRESETS
-from model.decoder import DecoderConfig
-from model.encoder import EncoderConfig
 from model.errors import UserError
 from model.picture import ImageConfig
-from model.search import SearchConfig
-from model.training import TrainConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.vocabulary import VocabularyConfig
 from tasks.catalog.duplicates import DeduplicateConfig
 from tasks.catalog.reader import CatalogConfig

@@ -6,9 +6,10 @@ B batch, S picture side, N the encoder's own positions, D encoder, T words.
 import torch
 from torch import Tensor, nn
 
-from model.decoder import Decoder, DecoderConfig, Taught
-from model.encoder import Encoder, EncoderConfig
+from model.decoder import Decoder, Taught
+from model.encoder import Encoder
 from model.grid import Grid, attention_grid
+from model.settings import DecoderConfig, EncoderConfig
 
 
 class Captioner(nn.Module):

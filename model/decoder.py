@@ -12,26 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.attention import SoftAttention
-from model.configuration import check, setting
 from model.grid import Grid
 from model.recurrence import Recurrence, packed_slices
+from model.settings import DecoderConfig
 from model.word_head import WordHead
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecoderConfig:
-    """How large the language part is."""
-
-    attention_size: int = setting(512, "Width of the attention's hidden layer")
-    embedding_size: int = setting(512, "Width of a word's embedding")
-    hidden_size: int = setting(512, "Width of the LSTM's state")
-    dropout: float = setting(0.5, "Dropout before the output layer")
-    word_head: bool = setting(False, "Layers that say which words the picture calls for, added to each word's chances")
-
-    def __post_init__(self) -> None:
-        for name in ("attention_size", "embedding_size", "hidden_size"):
-            check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "at least 1")
-        check(0 <= self.dropout < 1, "decoder.dropout", self.dropout, "in [0, 1)")
 
 
 @dataclass(frozen=True)

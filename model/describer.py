@@ -19,7 +19,8 @@ from model.device import choose_device, out_of_memory_says
 from model.directory import load_model
 from model.looks import looks
 from model.picture import ImageConfig
-from model.search import Hypothesis, SearchConfig, search
+from model.search import Hypothesis, search
+from model.settings import SearchConfig
 from model.vocabulary import Vocabulary
 
 BATCH = 32

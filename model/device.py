@@ -12,8 +12,6 @@ import torch
 from model import distributed
 from model.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TIMED_PRODUCTS = 8
 # What the system, the CUDA runtime and its libraries say beside PyTorch's own error.
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")

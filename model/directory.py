@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from model.captioner import Captioner
-from model.decoder import DecoderConfig
-from model.encoder import EncoderConfig
 from model.errors import UserError
 from model.files import atomic_path, read_json, sha256_file, write_json
+from model.settings import DecoderConfig, EncoderConfig
 from model.vocabulary import Vocabulary
 
 WEIGHTS, VOCABULARY, CONFIG = "weights.safetensors", "vocabulary.json", "config.json"

@@ -4,7 +4,6 @@ B batch, S picture side, N positions, D encoder.
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -12,41 +11,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from model.configuration import check, setting
 from model.errors import UserError, first_line
 from model.grid import Grid, attention_grid
+from model.settings import EncoderConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 PROBE_PX = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
-    """Which network looks at the picture."""
-
-    name: str = setting("resnet101", "A torchvision network: a ResNet, or one that has `.features`")
-    weights: str = setting("imagenet", "imagenet, none (learn from nothing), or a state-dict file")
-    grid: int = setting(14, "Side of the attention grid; 0 keeps the network's own", unit="positions")
-    max_stride_px: int = setting(
-        32, "Cut the network before its positions lie further apart than this (16 ends a ResNet at layer3)", unit="px"
-    )
-    normalise: bool = setting(False, "Features' square roots, each position at one length: for large sparse features")
-    frozen_blocks: int = setting(
-        2, "First blocks that stay frozen if weights are given (a ResNet's blocks: stem, layer1, … layer4)"
-    )
-
-    def __post_init__(self) -> None:
-        check(bool(self.name), "encoder.name", self.name, "a network's name")
-        check(bool(self.weights), "encoder.weights", self.weights, "imagenet, none or a file")
-        check(self.grid >= 0, "encoder.grid", self.grid, "at least 0")
-        check(self.max_stride_px in (4, 8, 16, 32), "encoder.max_stride_px", self.max_stride_px, "4, 8, 16 or 32")
-        check(self.frozen_blocks >= 0, "encoder.frozen_blocks", self.frozen_blocks, "at least 0")
-
-    @property
-    def pretrained(self) -> bool:
-        """Whether the network starts from given weights; then its batch-norm statistics never move."""
-        return self.weights != "none"
 
 
 # What PyTorch says where a layer's input leaves it nothing.

@@ -28,10 +28,9 @@ from model.features import cached_features
 from model.report import EpochReport, Sample, TrainResult, report_from_json, report_to_json
 from model.reward import CAPTIONS_A_PICTURE, RATE, SAMPLES, Judge, RewardObjective
 from model.schedule import Plateau, cosine
-from model.search import SearchConfig
+from model.settings import SearchConfig, TrainConfig
 from model.step import Objective, Step
 from model.store import PictureStore
-from model.train_config import TrainConfig
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
 

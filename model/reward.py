@@ -21,7 +21,7 @@ from model.errors import RunError
 from model.grid import Grid
 from model.metrics.cider import CiderD
 from model.search import NO_NUMBERS
-from model.train_config import TrainConfig
+from model.settings import TrainConfig
 from model.vocabulary import END, Vocabulary
 
 SAMPLES = 5  # descriptions of each picture

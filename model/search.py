@@ -11,37 +11,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.configuration import check, setting
 from model.decoder import Decoder, State
 from model.errors import RunError
 from model.grid import Grid
 from model.looks import Look
+from model.settings import SearchConfig
 from model.vocabulary import Vocabulary
 
 NO_NUMBERS = (
     "The model's probabilities are no numbers: it was not trained well. "
     "Lower train.encoder_learning_rate and train.decoder_learning_rate"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How descriptions are searched for."""
-
-    beam_size: int = setting(5, "How many sentences are kept at each word; 1 is greedy", unit="beams")
-    max_words: int = setting(50, "A description ends here at the latest", unit="words")
-    min_words: int = setting(1, "A description does not end before", unit="words")
-    length_penalty: float = setting(0.0, "Sentences compete by log-probability / length ** this; 0 favours short ones")
-    no_repeat_ngram: int = setting(0, "No sequence of this many words stands twice in a description; 0 allows it")
-    mirrored: bool = setting(False, "The mirrored picture is looked at too, both choose each word; twice the time")
-    enlarged: bool = setting(False, "The picture enlarged by a quarter is looked at too; twice the time")
-
-    def __post_init__(self) -> None:
-        check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
-        check(self.max_words >= 1, "search.max_words", self.max_words, "at least 1")
-        check(0 <= self.min_words <= self.max_words, "search.min_words", self.min_words, "in [0, search.max_words]")
-        check(self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "at least 0")
-        check(self.no_repeat_ngram >= 0, "search.no_repeat_ngram", self.no_repeat_ngram, "at least 0")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from model import distributed
 from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches
 from model.objective import caption_loss, total_loss
-from model.train_config import TrainConfig
+from model.settings import TrainConfig
 from model.word_head import word_loss
 
 TIMED_STEPS = 3

@@ -174,10 +174,7 @@ class ChannelHandler(logging.Handler):
 
 def main() -> int:
     """One of the processes."""
-    from model.decoder import DecoderConfig
-    from model.encoder import EncoderConfig
-    from model.search import SearchConfig
-    from model.train_config import TrainConfig
+    from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
     from model.training import no_progress, train
 
     channel, first = Channel(), distributed.local_rank() == 0

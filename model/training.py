@@ -14,15 +14,12 @@ import torch
 from model import distributed
 from model.captioner import Captioner
 from model.dataset import Split, open_store, read_splits
-from model.decoder import DecoderConfig
 from model.device import choose_device, out_of_memory_says
-from model.encoder import EncoderConfig
 from model.errors import UserError
 from model.loop import Loop
 from model.report import EpochReport, Sample, TrainResult
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig, fixed_settings
 from model.together import train_together
-from model.train_config import TrainConfig, fixed_settings
 from model.vocabulary import Vocabulary
 from model.warm_start import start_from
 

@@ -19,7 +19,8 @@ from model.grid import Grid
 from model.metrics.bleu import REFERENCE_WORDS, bleu, bleu_counts, bleu_of_counts
 from model.metrics.cider import cider_d
 from model.objective import Loss, caption_loss, total_loss
-from model.search import SearchConfig, search
+from model.search import search
+from model.settings import SearchConfig
 from model.vocabulary import Vocabulary
 
 COUNTS = REFERENCE_WORDS + 1

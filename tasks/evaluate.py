@@ -10,7 +10,7 @@ from prefect import task
 from model.directory import read_config
 from model.errors import UserError
 from model.files import atomic_path, read_json, write_json, write_text
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.text import tokenize
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.manifest import read_manifest, write_manifest

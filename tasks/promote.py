@@ -7,7 +7,7 @@ from typing import Any
 from prefect import task
 
 from model.errors import RunError
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.evaluate import COMPARISON_NOTE, held_out, side_by_side
 from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset

@@ -8,13 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 from prefect import task
 
-from model.decoder import DecoderConfig
 from model.describer import Describer
 from model.device import choose_device
-from model.encoder import EncoderConfig
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import PictureStore
-from model.training import EpochReport, TrainConfig
+from model.training import EpochReport
 from model.training import train as train_captioner
 from tasks.drafts.calibrate import calibrate
 from tasks.figures.curves import draw_curves

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import task
 
-from model.training import TrainConfig
+from model.settings import TrainConfig
 from tasks.manifest import read_manifest, write_manifest
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun

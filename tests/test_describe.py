@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.store import PictureStore
 from tasks.demo.server import serve_images
 from tasks.drafts.calibrate import calibrate

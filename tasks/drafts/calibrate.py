@@ -11,7 +11,7 @@ import numpy as np
 
 from model.describer import Describer, Description
 from model.directory import add_facts
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.drafts.colours import COLOURS, colour_words, ruled_out
 from tasks.drafts.review import Bounds
 from tasks.scoring.evaluation import describe_products

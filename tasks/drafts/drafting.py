@@ -11,7 +11,7 @@ import numpy as np
 
 from model.describer import Describer, Description
 from model.errors import RunError, UserError
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.drafts.asked import Asked
 from tasks.drafts.calibrate import bounds_of
 from tasks.drafts.colours import COLOURS

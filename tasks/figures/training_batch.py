@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from model.dataset import EpochBatches, Pictures, open_store, read_splits
-from model.train_config import TrainConfig
+from model.settings import TrainConfig
 from model.vocabulary import Vocabulary
 from tasks.figures.sheets import draw_batch
 

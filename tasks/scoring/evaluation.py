@@ -9,7 +9,7 @@ import pandas as pd
 from model.describer import Describer, Description
 from model.errors import UserError
 from model.metrics.ngrams import Hypotheses
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.scoring.baselines import constant_sentence
 from tasks.scoring.bootstrap import LEVEL, Comparison, PerProduct, compare
 from tasks.scoring.config import ScoreConfig

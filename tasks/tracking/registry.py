@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 import model as model_package
-from model.directory import check_model
 from model.errors import RunError, UserError
 from model.files import write_text
 from tasks.tracking.config import TrackingConfig, shown_uri
@@ -269,6 +268,8 @@ class Registry:
 
 def _is_whole(model_dir: Path) -> bool:
     """Whether a fetched model directory still has the digests that it came with."""
+    from model.directory import check_model
+
     try:
         check_model(model_dir)
     except UserError:

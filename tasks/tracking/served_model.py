@@ -23,7 +23,7 @@ class Served(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights once."""
         from model.describer import Describer
-        from model.search import SearchConfig
+        from model.settings import SearchConfig
 
         self.describer = Describer.load(Path(context.artifacts["model"]))
         self.default = SearchConfig(**self.describer.config.get("search", {}))

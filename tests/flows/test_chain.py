@@ -14,7 +14,7 @@ import pytest
 
 from model.directory import add_facts, read_config
 from model.files import read_json, write_text
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
 from tasks.evaluate import evaluate

@@ -1,6 +1,8 @@
 """Settings come from defaults, preset, file and --set, in this order, and a wrong one is named."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,8 @@ def test_config_names_the_environment_variables_and_never_shows_a_secret(
     assert "swordfish" not in shown
     assert all(one["description"] for one in found.values())
     assert main(["config", "explain", "MLFLOW_TRACKING_URI", "--json"]) == 0
+
+
+def test_commands_that_do_not_learn_or_write_start_without_pytorch() -> None:
+    code = "import sys; import flows.commands, flows.prepare, flows.up; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,12 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.decoder import Decoder, DecoderConfig
-from model.encoder import EncoderConfig
+from model.decoder import Decoder
 from model.grid import Grid, attention_grid
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import StoreInfo, write_store
-from model.train_config import TrainConfig
 from model.training import train
 from model.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, VocabularyConfig
 

@@ -7,8 +7,9 @@ import safetensors.torch
 import torch
 import torchvision
 
-from model.encoder import Encoder, EncoderConfig
+from model.encoder import Encoder
 from model.errors import UserError
+from model.settings import EncoderConfig
 
 TINY = EncoderConfig(name="resnet18", weights="none", grid=0)
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.encoder import Encoder, EncoderConfig
+from model.encoder import Encoder
 from model.errors import UserError
 from model.features import FeatureCache, cached_features
 from model.files import PARTIAL_SUFFIX
+from model.settings import EncoderConfig
 from model.store import PictureStore
 from tests.model.parts import ENCODER, write_data
 

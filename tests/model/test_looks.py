@@ -7,9 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from model.captioner import Captioner
-from model.decoder import DecoderConfig
-from model.encoder import EncoderConfig
 from model.looks import looks
+from model.settings import DecoderConfig, EncoderConfig
 
 SIZE_PX = 64  # own grid 4×4 at stride 16, enlarged 5×5
 

@@ -10,7 +10,8 @@ import torch
 from model.decoder import Decoder
 from model.grid import Grid
 from model.looks import Look
-from model.search import Hypothesis, SearchConfig, search
+from model.search import Hypothesis, search
+from model.settings import SearchConfig
 from model.vocabulary import Vocabulary
 from tests.model.parts import random_decoder, random_grid, small_vocabulary
 

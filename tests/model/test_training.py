@@ -22,19 +22,17 @@ from torch import Tensor
 
 from model.average import WeightAverage
 from model.dataset import Pictures, open_store, read_splits
-from model.decoder import DecoderConfig
 from model.describer import Describer
 from model.device import choose_precision, out_of_memory_says
 from model.directory import add_facts, load_model, read_config
-from model.encoder import Encoder, EncoderConfig
+from model.encoder import Encoder
 from model.errors import RunError, UserError
 from model.files import sha256_file
 from model.metrics.bleu import bleu
 from model.report import EpochReport
 from model.schedule import WARM_UP, cosine
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import PictureStore, write_store
-from model.training import TrainConfig
 from model.validation import validate
 from model.vocabulary import Vocabulary
 from model.word_head import WordHead, word_loss

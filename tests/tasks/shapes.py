@@ -11,13 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from model.decoder import DecoderConfig
-from model.encoder import EncoderConfig
 from model.report import TrainResult
-from model.search import SearchConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import StoreInfo, write_store
 from model.text import tokenize
-from model.train_config import TrainConfig
 from model.training import train
 from model.vocabulary import Vocabulary, VocabularyConfig
 

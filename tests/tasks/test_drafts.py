@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.describer import Describer
 from model.errors import RunError, UserError
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.store import PictureStore
 from tasks.catalog.reader import CatalogConfig
 from tasks.demo.server import serve_images

@@ -8,7 +8,7 @@ import pytest
 
 from model.describer import Describer, Description
 from model.directory import load_model, read_config
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.store import PictureStore
 from tasks.drafts.calibrate import bounds_of, calibrate, least_colour_certainty, least_confidence
 from tasks.drafts.colours import COLOURS

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.train_config import TrainConfig
+from model.settings import TrainConfig
 from tasks.figures.attention import draw_attention, heat, overlay
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import Seen, draw_epoch

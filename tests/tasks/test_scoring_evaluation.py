@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import UserError
 from model.report import TrainResult
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model

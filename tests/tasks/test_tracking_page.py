@@ -8,7 +8,7 @@ import pytest
 
 from model.describer import Describer
 from model.directory import read_config
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import Seen, draw_epoch
 from tasks.scoring.config import ScoreConfig

@@ -20,7 +20,7 @@ from PIL import Image
 from model.describer import Describer
 from model.directory import add_facts, read_config
 from model.errors import RunError, UserError
-from model.search import SearchConfig
+from model.settings import SearchConfig
 from model.store import PictureStore
 from tasks.lock import try_lock
 from tasks.served import up_path

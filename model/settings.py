@@ -1,13 +1,58 @@
-"""How the model learns: the settings of `model.training.train`."""
+"""What the model is, how it learns, how it writes: its settings, to be read without loading PyTorch."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from model.configuration import check, check_choice, setting
-from model.device import DEVICES, PRECISIONS
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MONITORS = ("bleu_4", "cider_d")
 SCHEDULES = ("plateau", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Which network looks at the picture."""
+
+    name: str = setting("resnet101", "A torchvision network: a ResNet, or one that has `.features`")
+    weights: str = setting("imagenet", "imagenet, none (learn from nothing), or a state-dict file")
+    grid: int = setting(14, "Side of the attention grid; 0 keeps the network's own", unit="positions")
+    max_stride_px: int = setting(
+        32, "Cut the network before its positions lie further apart than this (16 ends a ResNet at layer3)", unit="px"
+    )
+    normalise: bool = setting(False, "Features' square roots, each position at one length: for large sparse features")
+    frozen_blocks: int = setting(
+        2, "First blocks that stay frozen if weights are given (a ResNet's blocks: stem, layer1, … layer4)"
+    )
+
+    def __post_init__(self) -> None:
+        check(bool(self.name), "encoder.name", self.name, "a network's name")
+        check(bool(self.weights), "encoder.weights", self.weights, "imagenet, none or a file")
+        check(self.grid >= 0, "encoder.grid", self.grid, "at least 0")
+        check(self.max_stride_px in (4, 8, 16, 32), "encoder.max_stride_px", self.max_stride_px, "4, 8, 16 or 32")
+        check(self.frozen_blocks >= 0, "encoder.frozen_blocks", self.frozen_blocks, "at least 0")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the network starts from given weights; then its batch-norm statistics never move."""
+        return self.weights != "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """How large the language part is."""
+
+    attention_size: int = setting(512, "Width of the attention's hidden layer")
+    embedding_size: int = setting(512, "Width of a word's embedding")
+    hidden_size: int = setting(512, "Width of the LSTM's state")
+    dropout: float = setting(0.5, "Dropout before the output layer")
+    word_head: bool = setting(False, "Layers that say which words the picture calls for, added to each word's chances")
+
+    def __post_init__(self) -> None:
+        for name in ("attention_size", "embedding_size", "hidden_size"):
+            check(getattr(self, name) >= 1, f"decoder.{name}", getattr(self, name), "at least 1")
+        check(0 <= self.dropout < 1, "decoder.dropout", self.dropout, "in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +144,23 @@ def fixed_settings(config: TrainConfig) -> dict[str, Any]:
     planned = config.schedule == "cosine" or config.small_first < 1
     free = set(FREE_SETTINGS) - ({"epochs"} if planned else set())
     return {name: value for name, value in asdict(config).items() if name not in free}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """How descriptions are searched for."""
+
+    beam_size: int = setting(5, "How many sentences are kept at each word; 1 is greedy", unit="beams")
+    max_words: int = setting(50, "A description ends here at the latest", unit="words")
+    min_words: int = setting(1, "A description does not end before", unit="words")
+    length_penalty: float = setting(0.0, "Sentences compete by log-probability / length ** this; 0 favours short ones")
+    no_repeat_ngram: int = setting(0, "No sequence of this many words stands twice in a description; 0 allows it")
+    mirrored: bool = setting(False, "The mirrored picture is looked at too, both choose each word; twice the time")
+    enlarged: bool = setting(False, "The picture enlarged by a quarter is looked at too; twice the time")
+
+    def __post_init__(self) -> None:
+        check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
+        check(self.max_words >= 1, "search.max_words", self.max_words, "at least 1")
+        check(0 <= self.min_words <= self.max_words, "search.min_words", self.min_words, "in [0, search.max_words]")
+        check(self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "at least 0")
+        check(self.no_repeat_ngram >= 0, "search.no_repeat_ngram", self.no_repeat_ngram, "at least 0")
