@@ -68,7 +68,7 @@ def scored(model_dir: Path, products: Products, written: Path) -> PerProduct:
     describer = Describer.load(model_dir, device="cpu")
     path = written / f"{describer.config['sha256']['weights.safetensors'][:16]}.parquet"
     if not path.is_file():
-        pictures = Pictures(products, describer.image.size_px).read(range(len(products.table)))  # (N, 3, S, S)
+        pictures = Pictures(products, describer.image).read(range(len(products.table)))  # (N, 3, S, S)
         found = describer.describe(pictures, SearchConfig(**describer.config["search"]))
         with atomic_path(path) as partial:
             table = {"record_id": products.table["record_id"], "words": [one.words for one in found]}

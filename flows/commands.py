@@ -57,7 +57,8 @@ def evaluate(options: argparse.Namespace) -> Shown:
         "beam_size": "" if options.beam_size is None else str(options.beam_size),
     }
     request = replace(request_of("evaluation", options), options=more)
-    named = {assignment.partition(".")[0] for assignment in options.assignments or []}
+    given = [assignment.partition("=")[0].strip() for assignment in options.assignments or []]
+    named = {key.partition(".")[0] for key in given if key != "train.device"}
     if idle := sorted(named & MODELS_OWN):
         logger.warning("%s: evaluate takes these from the model", ", ".join(f"{section}.*" for section in idle))
     return launch(request, options.workdir), show.evaluation_table

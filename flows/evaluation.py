@@ -46,7 +46,7 @@ def evaluation(
         workdir: Where datasets, runs and MLflow's store are kept.
         split: train, validation, test or all; empty: test, else validation, else all.
         beam_size: Beams of the search; empty: the model's own.
-        settings: The configuration; pictures are resized as the model was trained, whatever `image` says.
+        settings: The configuration; `image` and `sample.split_seed` are the model's own, whatever they say.
     """
     settings = settings or Settings()
     request = Request(
@@ -71,7 +71,9 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     search = SearchConfig(**config.get("search", {}))
     if request.options["beam_size"]:
         search = replace(search, beam_size=int(request.options["beam_size"]))
-    settings = replace(settings, image=ImageConfig(**config["image"]))
+    # As the model's own: the same pictures, and the same products in its training split.
+    sample = replace(settings.sample, split_seed=config.get("split_seed", settings.sample.split_seed))
+    settings = replace(settings, image=ImageConfig(**config["image"]), sample=sample)
     name = Path(request.catalog).name
     tracked = start_run(
         settings.tracking,
@@ -84,7 +86,10 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     try:
         dataset, result = data_stages(run, settings)
         run.note(stage="evaluate")
-        common: dict[str, Any] = {"search": search, "config": settings.score, "catalog": name, "split": split}
+        common: dict[str, Any] = {
+            "search": search, "config": settings.score, "catalog": name, "split": split,
+            "device": settings.train.device,
+        }  # fmt: skip
         report = evaluate(dataset, run.folder, model_dir, without=[model_dir], **common)
         champion = registry.champion()
         comparison = {}
@@ -92,7 +97,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         if champion_dir is not None and read_config(champion_dir) != config:
             try:
                 comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
-            except UserError as error:  # its pictures have another size, or it was trained on all the products
+            except UserError as error:  # its pictures are resized otherwise, or it was trained on all the products
                 logger.warning("not compared with the champion: %s", error)
         scores = ScoreReport.from_json(report)
         predictions = pd.read_parquet(run.folder / PREDICTIONS_FILE)
@@ -108,6 +113,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         "mlflow": {"tracking_uri": tracked.shown_uri, "run_id": tracked.run_id},
         "model_dir": str(model_dir),
         "split": scores.conditions.split,
+        "chose_epoch": scores.conditions.chose_epoch,
         "excluded": scores.conditions.excluded,
         "products": scores.products,
         "scores": report["scores"],

@@ -21,7 +21,7 @@ from tasks.runs import OpenRun, Request, recorded
 from tasks.tracking import start_run
 from tasks.tracking.facts import environment_tags
 from tasks.train import train
-from tasks.warm_start import fetch_warm_start
+from tasks.warm_start import fetch_warm_start, seen_before
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,9 @@ def all_stages(
             result["warnings"].append(warning)
         run.note(stage="train")
         learning = fetch_warm_start(run.folder, settings.train)
+        if warning := seen_before(dataset, learning.warm_start):
+            logger.warning(warning)
+            result["warnings"].append(warning)
         training = train(
             dataset,
             run.folder,
@@ -110,6 +113,8 @@ def all_stages(
             search=settings.search,
             config=settings.score,
             catalog=Path(request.catalog).name,
+            without=[Path(learning.warm_start)] if learning.warm_start else [],
+            device=settings.train.device,
         )
         run.note(stage="register")
         registered = register(dataset, run.folder, training, report)
@@ -155,4 +160,5 @@ def _through_the_gate(
         score=settings.score,
         gate=settings.gate,
         catalog=Path(run.record.request.catalog).name,
+        device=settings.train.device,
     )

@@ -47,7 +47,8 @@ def pipeline_table(result: Mapping[str, Any]) -> None:
     if "model_dir" in result:
         console.print()
         split = scored_split(result)
-        console.print(_scores({"the model": result["scores"][split], **result["baselines"]}, split))
+        chose = split == "validation"  # there are no test products
+        console.print(_scores({"the model": result["scores"][split], **result["baselines"]}, split, chose=chose))
         console.print()
         console.print(_places(result))
     for warning in result["warnings"]:
@@ -89,7 +90,8 @@ def evaluation_table(result: Mapping[str, Any]) -> None:
     console.print()
     console.print(_data(result))
     console.print()
-    console.print(_scores({"the model": result["scores"], **result["baselines"]}, result["split"]))
+    rows = {"the model": result["scores"], **result["baselines"]}
+    console.print(_scores(rows, result["split"], chose=result["chose_epoch"]))
     message(f"{result['products']:,} products; {result['excluded']:,} left out, as the model was trained on them")
     if result["comparison"]:
         console.print()
@@ -129,10 +131,10 @@ def _comparison(comparison: Mapping[str, Any]) -> Table:
     return table
 
 
-def _scores(rows: Mapping[str, Mapping[str, float]], split: str) -> Table:
+def _scores(rows: Mapping[str, Mapping[str, float]], split: str, *, chose: bool) -> Table:
     names = {name: label for name, label in SCORES.items() if name in rows["the model"]}
     table = Table(
-        title=f"Scores × 100 (CIDEr-D × 10) on the {split} split, free-running",
+        title=f"Scores × 100 (CIDEr-D × 10) on the {split} split{', which chose the epoch' * chose}, free-running",
         title_justify="left",
         title_style="bold",
         box=None,

@@ -12,10 +12,12 @@ import hashlib
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 SPLITS = ("train", "validation", "test")
 SPLIT_SHARES = (14, 1, 3)
+HASH_CHARACTERS = 16  # of what a model keeps of each thing that it was trained on
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+|(?<=[0-9])[.,][0-9][a-z0-9]*)*")
 _POINT = re.compile(r"[0-9][.,][0-9]")
@@ -36,6 +38,11 @@ def tokenize(text: str) -> list[str]:
 def normalise(text: str) -> str:
     """The text as it is compared: two texts are the same description when this is equal."""
     return " ".join(tokenize(text))
+
+
+def text_hash(words: Sequence[str]) -> str:
+    """What a model keeps of a description that it was trained on, as words: enough to know it again."""
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:HASH_CHARACTERS]
 
 
 def split_of(normalised: str, seed: int) -> str:

@@ -1,6 +1,5 @@
 """Training: from the data files to a model directory, on a CPU resumable to the same bytes."""
 
-import hashlib
 import json
 import logging
 import shutil
@@ -19,6 +18,7 @@ from model.errors import UserError
 from model.loop import Loop
 from model.report import EpochReport, Sample, TrainResult
 from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig, fixed_settings
+from model.text import text_hash
 from model.together import train_together
 from model.vocabulary import Vocabulary
 from model.warm_start import start_from
@@ -61,7 +61,8 @@ def train(
         search: how descriptions are searched for; while training with ``train.validation_beam_size``, not mirrored.
         config: how to learn.
         features: folder for a frozen encoder's features; by default one in `run` that is removed at the end.
-        facts: what else the model directory's ``config.json`` shall keep.
+        facts: what else the model directory's ``config.json`` shall keep; ``training_pictures``, hashes of the
+            training pictures, are joined with those of the model that `train.warm_start` names.
         on_epoch: called after each epoch, at least once (again, if the run is killed right after it).
         on_progress: called with (step, done, total, note).
 
@@ -90,10 +91,14 @@ def train(
         captioner = Captioner(
             encoder=encoder, decoder=decoder, vocabulary_size=len(words), load_weights=not config.warm_start
         )
-        described = _hashes(training)
+        seen = {
+            "training_descriptions": {text_hash(text) for texts in training.references for text in texts},
+            "training_pictures": set((facts or {}).get("training_pictures", ())),
+        }
         if config.warm_start:
             shared, before = start_from(Path(config.warm_start), captioner, words)
-            described = sorted({*described, *before})  # what the weights began with counts as trained on
+            for name, hashes in seen.items():  # what the weights began with counts as trained on
+                hashes.update(before.get(name, ()))
             logger.info("starting from %s: %d of %d words are known", config.warm_start, shared, len(words))
         captioner.to(device)
         settings = {
@@ -114,7 +119,7 @@ def train(
             run=run,
             features=features or run / "features",
             settings=json.loads(json.dumps(settings)),
-            facts={**(facts or {}), "training_descriptions": described},
+            facts={**(facts or {}), **{name: sorted(hashes) for name, hashes in seen.items()}},
             on_epoch=on_epoch or (lambda _: None),
             on_progress=on_progress if distributed.rank() == 0 else no_progress,
         )()
@@ -135,9 +140,3 @@ def _check(config: TrainConfig, encoder: EncoderConfig, training: Split) -> None
             f"train.batch_size is {config.batch_size}, but the training split has {count} captions: "
             "lower train.batch_size or give more records"
         )
-
-
-def _hashes(training: Split) -> list[str]:
-    """A hash of every training description (its words, joined by spaces), so that a catalogue's overlap can be told."""
-    texts = {" ".join(words) for references in training.references for words in references}
-    return sorted(hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts)

@@ -1,6 +1,7 @@
 """Starts a training from the weights of another model, whose words may be others."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ WORD_ROWS = (
 
 
 @torch.no_grad()
-def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[int, list[str]]:
+def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[int, dict[str, Any]]:
     """Fill a new model with the weights of a model directory; a word that only the new one knows stays as it began.
 
     Args:
@@ -38,7 +39,7 @@ def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[i
         words: the new model's vocabulary.
 
     Returns:
-        How many words both know, and the hashes of the descriptions that the weights come from.
+        How many words both know, and the `config.json` of the weights.
 
     Raises:
         UserError: the folder is no whole model directory, or holds a model of another shape.
@@ -60,4 +61,4 @@ def start_from(folder: Path, captioner: Captioner, words: Vocabulary) -> tuple[i
         rows[to] = state[name][of]
         state[name] = rows
     captioner.load_state_dict(state)
-    return len(shared), list(config.get("training_descriptions", ()))
+    return len(shared), config

@@ -10,6 +10,7 @@ from prefect import task
 from model.directory import read_config
 from model.errors import UserError
 from model.files import atomic_path, read_json, write_json, write_text
+from model.picture import ImageConfig
 from model.settings import SearchConfig
 from model.text import tokenize
 from tasks.figures.best_and_worst import draw_best_and_worst
@@ -18,7 +19,7 @@ from tasks.progress import Bar, progress
 from tasks.read import Dataset
 from tasks.scoring.bootstrap import LEVEL, Comparison
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model
+from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model, search_in_words
 from tasks.scoring.pages import comparison_note
 from tasks.scoring.products import Products, read_products, trained_on
 from tasks.step import RETRIED
@@ -39,6 +40,7 @@ def evaluate(
     catalog: str,
     split: str = "",
     without: Sequence[Path] = (),
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Score the model on a split: by default test, else validation, else all.
 
@@ -53,6 +55,7 @@ def evaluate(
         catalog: how to name the data in the report.
         split: train, validation, test, all, or empty.
         without: model directories whose training products are left out and counted.
+        device: where the model runs.
 
     Raises:
         UserError: there is no such split, or nothing is left to score.
@@ -67,6 +70,7 @@ def evaluate(
                 search=search,
                 config=config,
                 others=other_writers(config.writers, products),
+                device=device,
                 on_progress=shown_on(bar),
             )
         files = [run_dir / PREDICTIONS_FILE, run_dir / REPORT_FILE]
@@ -75,11 +79,13 @@ def evaluate(
         facts = found.report.to_json()
         write_json(files[1], facts)
         tracked = TrackedRun(run_dir)
-        tracked.log_metrics({f"{products.split}/{name}": value for name, value in found.report.scores.items()})
+        # Not among the scores of the epochs, which are greedy.
+        place = products.split if products.split != "validation" else "validation, best model"
+        tracked.log_metrics({f"{place}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
         tracked.log_table(files[0], "predictions.json")
-        size_px = read_config(model_dir)["image"]["size_px"]
-        for sheet in draw_best_and_worst(found.predictions, products, size_px, run_dir / "figures"):
+        image = ImageConfig(**read_config(model_dir)["image"])
+        for sheet in draw_best_and_worst(found.predictions, products, image, run_dir / "figures"):
             tracked.log_picture(sheet, key=f"pictures/{sheet.stem}", step=0)
         write_manifest(run_dir, "evaluate", files=files, facts=facts)
     return facts
@@ -107,6 +113,7 @@ def compare_with_champion(
     config: ScoreConfig,
     catalog: str,
     split: str = "",
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Score a model and the champion on the same products, none that either was trained on; paired bootstrap.
 
@@ -115,7 +122,7 @@ def compare_with_champion(
     facts = read_manifest(run_dir, "compare")
     if facts is None:
         products = held_out(dataset, catalog, split, [model_dir, champion_dir])
-        found = side_by_side(products, run_dir, model_dir, champion_dir, search=search, config=config)
+        found = side_by_side(products, run_dir, model_dir, champion_dir, search=search, config=config, device=device)
         facts = {name: comparison.to_json() for name, comparison in found.items()}
         write_manifest(run_dir, "compare", files=[run_dir / COMPARISON_FILE, run_dir / COMPARISON_NOTE], facts=facts)
     return facts
@@ -130,19 +137,23 @@ def side_by_side(
     search: SearchConfig,
     config: ScoreConfig,
     level: float = LEVEL,
+    device: str = "auto",
 ) -> dict[str, Comparison]:
     """Let the champion and a model describe the same products. Writes comparison.json and comparison.md; logs both."""
     plain = replace(config, meteor=False)  # not a score that models are compared by
 
     def described(folder: Path, name: str) -> Evaluation:
         with progress(f"Describing by {name}", len(products.table), unit="pictures") as bar:
-            return evaluate_model(folder, products, search=search, config=plain, on_progress=shown_on(bar))
+            return evaluate_model(
+                folder, products, search=search, config=plain, device=device, on_progress=shown_on(bar)
+            )
 
     champion, model = described(champion_dir, "the champion"), described(model_dir, "the new model")
     compared = compare_models(champion, model, config, level=level)
     files = [run_dir / COMPARISON_FILE, run_dir / COMPARISON_NOTE]
     write_json(files[0], {name: comparison.to_json() for name, comparison in compared.items()})
-    write_text(files[1], comparison_note(compared, first="champion", second="this model"))
+    decoding = search_in_words(search)
+    write_text(files[1], comparison_note(compared, first="champion", second="this model", decoding=decoding))
     TrackedRun(run_dir).log_files(files, "scores")
     return compared
 

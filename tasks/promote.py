@@ -34,6 +34,7 @@ def promote(
     score: ScoreConfig,
     gate: GateConfig,
     catalog: str,
+    device: str,
 ) -> dict[str, Any]:
     """Compare a registered model with the champion on products that neither was trained on; promote it if better.
 
@@ -49,6 +50,7 @@ def promote(
         score: how scores are computed.
         gate: which one decides, and how sure it must be.
         catalog: how to name the data.
+        device: where both models run.
 
     Returns:
         decision (a sentence), promoted, alias, comparison (score -> both values, difference, interval, confidence).
@@ -59,7 +61,9 @@ def promote(
     tracked = TrackedRun(run_dir)
     facts = read_manifest(run_dir, "promote")
     if facts is None:
-        facts = _decide(tracked, dataset, model_dir, version, search=search, score=score, gate=gate, catalog=catalog)
+        facts = _decide(
+            tracked, dataset, model_dir, version, search=search, score=score, gate=gate, catalog=catalog, device=device
+        )
         write_manifest(run_dir, "promote", files=[], facts=facts)
     registry = Registry(tracked.config, tracked.workdir)
     if facts["promoted"]:
@@ -87,6 +91,7 @@ def _decide(
     score: ScoreConfig,
     gate: GateConfig,
     catalog: str,
+    device: str,
 ) -> dict[str, Any]:
     registry = Registry(tracked.config, tracked.workdir)
     champion = registry.champion()
@@ -95,9 +100,11 @@ def _decide(
         return {"decision": decision, "promoted": True, "comparison": {}, "conditions": ""}
     champion_dir = registry.fetch(champion["model_uri"], tracked.workdir / "models")
     products = held_out(dataset, catalog, "", [model_dir, champion_dir])
+    chose = "that chose the new model's epoch" if products.chose_epoch_of(model_dir) else ""
+    scored = f"{products.split} split of {catalog}, {len(products.table):,} products{chose and f' {chose}'}"
     conditions = (
-        f"{products.split} split of {catalog}, {len(products.table):,} products; {products.excluded:,} left out, as "
-        f"one of the two was trained on them; both free-running, {search_in_words(search)}."
+        f"{scored}; {products.excluded:,} left out, as one of the two was trained on them; both free-running, "
+        f"{search_in_words(search)}."
     )
     stays = f"version {champion['version']} stays the champion"
     if products.table.empty:
@@ -106,8 +113,9 @@ def _decide(
     if gate.score != "bertscore_f1":
         score = replace(score, bertscore="never")
     found = side_by_side(
-        products, tracked.run_dir, model_dir, champion_dir, search=search, config=score, level=gate.confidence
-    )
+        products, tracked.run_dir, model_dir, champion_dir,
+        search=search, config=score, level=gate.confidence, device=device,
+    )  # fmt: skip
     if gate.score not in found:
         raise RunError(f"gate.score={gate.score} could not be computed, so nothing is decided: mend that, then resume")
     better = passes(found[gate.score])
@@ -115,7 +123,7 @@ def _decide(
         f"promoted: version {version} takes the place of version {champion['version']}" if better else f"kept: {stays}"
     )
     return {
-        "decision": f"{outcome}; {in_words(found[gate.score], gate)}",
+        "decision": f"{outcome}; {in_words(found[gate.score], gate)}{chose and f', on products {chose}'}",
         "promoted": better,
         "comparison": {name: comparison.to_json() for name, comparison in found.items()},
         "conditions": conditions,

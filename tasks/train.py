@@ -84,7 +84,12 @@ def train(
             decoder=decoder,
             search=search,
             config=config,
-            facts={"search": asdict(search), "split_seed": split_seed, "dataset_id": dataset.id},
+            facts={
+                "search": asdict(search),
+                "split_seed": split_seed,
+                "dataset_id": dataset.id,
+                "training_pictures": read_products(dataset.folder, data=dataset.id, split="train").pictures,
+            },
             on_epoch=on_epoch,
             on_progress=on_progress,
         )

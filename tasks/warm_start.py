@@ -6,13 +6,40 @@ from pathlib import Path
 
 from prefect import task
 
+from model.errors import UserError
 from model.settings import TrainConfig
 from tasks.manifest import read_manifest, write_manifest
+from tasks.read import Dataset
+from tasks.scoring.products import read_products, trained_on
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
 from tasks.tracking.registry import CHAMPION, Registry
 
 logger = logging.getLogger(__name__)
+
+
+def seen_before(dataset: Dataset, warm_start: str) -> str:
+    """What the weights that training begins with have learned of the products held out: a warning, or empty.
+
+    Raises:
+        UserError: all that the model would be scored on.
+    """
+    if not warm_start:
+        return ""
+    trained = trained_on(Path(warm_start))
+    scored = read_products(dataset.folder, data=dataset.id).without(trained)
+    if scored.table.empty:
+        raise UserError(
+            f"train.warm_start: the model in {warm_start} was trained on all {scored.excluded:,} {scored.split} "
+            "products, so nothing is left to score the new one on: train without warm_start"
+        )
+    validation = read_products(dataset.folder, data=dataset.id, split="validation").without(trained)
+    if not validation.excluded:
+        return ""
+    return (
+        f"train.warm_start: the model in {warm_start} was trained on {validation.excluded:,} of the validation "
+        "products, which choose the epoch"
+    )
 
 
 @task(name="fetch the champion's weights", **RETRIED)

@@ -40,7 +40,7 @@ def calibrate(
         on_progress: called with the products described, and their number.
     """
     describer = Describer.load(model_dir, device=device)
-    pictures = Pictures(products, describer.image.size_px)
+    pictures = Pictures(products, describer.image)
     found = describe_products(describer, pictures, search, rivals=COLOURS, on_progress=on_progress)
     bounds = Bounds(
         least_confidence=least_confidence([one.confidence for one in found]),

@@ -4,23 +4,24 @@ from pathlib import Path
 
 import pandas as pd
 
+from model.picture import ImageConfig
 from tasks.figures.sheets import Card, draw_predictions
 from tasks.scoring.products import Pictures, Products
 
 SHOWN = 8
 
 
-def draw_best_and_worst(predictions: pd.DataFrame, products: Products, size_px: int, folder: Path) -> list[Path]:
+def draw_best_and_worst(predictions: pd.DataFrame, products: Products, image: ImageConfig, folder: Path) -> list[Path]:
     """Draw `best descriptions.png` and `worst descriptions.png`, eight products each, fewer where there are fewer.
 
     Args:
         predictions: of `tasks.scoring.evaluation.Evaluation`, the best first.
         products: the same products.
-        size_px: width and height of their pictures.
+        image: how their pictures are resized.
         folder: where the files go.
     """
     place = {record_id: row for row, record_id in enumerate(products.table["record_id"])}
-    pictures = Pictures(products, size_px)
+    pictures = Pictures(products, image)
     count = min(SHOWN, len(predictions) // 2)
     drawn: list[Path] = []
     for name, rows in (("best", predictions.head(count)), ("worst", predictions.tail(count).iloc[::-1])):

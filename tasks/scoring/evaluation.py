@@ -39,7 +39,6 @@ def evaluate_model(
     *,
     search: SearchConfig,
     config: ScoreConfig,
-    model: str = "",
     others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
@@ -51,7 +50,6 @@ def evaluate_model(
         products: what on; see `read_products` and `Products.without`.
         search: how descriptions are searched for.
         config: which scores.
-        model: how to name the model in the report.
         others: more writers: name -> record id -> words, for every product (a demo's ceiling).
         device: where the model runs.
         on_progress: called with the products described, and their number.
@@ -66,7 +64,7 @@ def evaluate_model(
             f"of the {products.split} split of {products.data}"
         )
     describer = Describer.load(model_dir, device=device)
-    pictures = Pictures(products, describer.image.size_px)
+    pictures = Pictures(products, describer.image)
     found = describe_products(describer, pictures, search, on_progress=on_progress)
     words = [one.words for one in found]
     ended = [one.ended for one in found]
@@ -85,8 +83,8 @@ def evaluate_model(
             data=products.data,
             split=products.split,
             decoding=search_in_words(search),
-            model=model,
             excluded=products.excluded,
+            chose_epoch=products.chose_epoch_of(model_dir),
         ),
         training={" ".join(words) for words in training},
         constant=constant_sentence(training, seed=config.seed) if training else None,
@@ -123,10 +121,17 @@ def compare_models(
 
 
 def search_in_words(search: SearchConfig) -> str:
-    """'beam 5, at most 50 words, mirrored and enlarged too'."""
-    beams = "greedy" if search.beam_size == 1 else f"beam {search.beam_size}"
-    more = " and ".join(name for name in ("mirrored", "enlarged") if getattr(search, name))
-    return f"{beams}, at most {search.max_words} words{f', {more} too' if more else ''}"
+    """'beam 5, at most 50 words, length penalty 0.8, mirrored and enlarged too': all that changes what is found."""
+    said = ["greedy" if search.beam_size == 1 else f"beam {search.beam_size}", f"at most {search.max_words} words"]
+    if search.min_words > 1:
+        said.append(f"at least {search.min_words}")
+    if search.length_penalty and search.beam_size > 1:
+        said.append(f"length penalty {search.length_penalty:g}")
+    if search.no_repeat_ngram:
+        said.append(f"no {search.no_repeat_ngram} words twice")
+    if more := [name for name in ("mirrored", "enlarged") if getattr(search, name)]:
+        said.append(f"{' and '.join(more)} too")
+    return ", ".join(said)
 
 
 def describe_products(

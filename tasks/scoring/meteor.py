@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from model.metrics.ngrams import Hypotheses, References
 from tasks.scoring.bertscore import NotComputed
 
+METEOR_NOTE = "as nltk computes it (exact, stem and WordNet matches), the mean over products"
+
 
 def meteor(references: References, hypotheses: Hypotheses) -> NDArray[np.float64] | NotComputed:
     """METEOR of each product, (N,): its best reference counts, an empty description scores 0."""

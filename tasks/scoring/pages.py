@@ -20,6 +20,7 @@ COLUMNS = {
     "meteor": "METEOR",
     "attribute_f1": "attributes F1",
 }
+NOTED = {"bertscore": "BERTScore", "meteor": "METEOR"}
 WRITERS = {
     CONSTANT: "one sentence for all: the training sentence closest to the others",
     SHUFFLED: "the model, pictures shuffled",
@@ -36,8 +37,8 @@ def headline(report: ScoreReport) -> str:
     beside = f"; {', '.join(others)}" if others else ""
     conditions = report.conditions
     return (
-        f"**BLEU-4 {report.scores['bleu_4']:.3f}**{around} on {report.products:,} {conditions.split} products, "
-        f"free-running, {conditions.decoding}{beside}"
+        f"**BLEU-4 {report.scores['bleu_4']:.3f}**{around} on {report.products:,} {conditions.split} products"
+        f"{conditions.choice}, free-running, {conditions.decoding}{beside}"
     )
 
 
@@ -68,8 +69,7 @@ def conditions_text(report: ScoreReport) -> str:
             f"Teacher-forced BLEU-4, with the true words fed in, only to compare with older papers: "
             f"{scores['bleu_4_teacher_forced']:.3f}."
         )
-    if "bertscore" in report.notes:
-        lines.append(f"BERTScore: {report.notes['bertscore']}.")
+    lines += [f"{NOTED[name]}: {note}." for name, note in report.notes.items()]
     lines += [f"{COLUMNS.get(name, name)} was not computed: {why}." for name, why in report.not_computed.items()]
     facts = [f"{scores['mean_words']:.1f} words on average", f"{scores['distinct_words']:.0f} different words"]
     if "ended" in scores:
@@ -165,7 +165,7 @@ def model_card(report: ScoreReport, *, name: str, config: Mapping[str, Any], fac
     return "\n".join(lines)
 
 
-def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second: str) -> str:
+def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second: str, decoding: str) -> str:
     """Two models side by side on the same products."""
     lines = [
         f"| score | {escape(first)} | {escape(second)} | difference | 95 % interval | second is better |",
@@ -177,7 +177,7 @@ def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second
             f"{found.low:+.3f} … {found.high:+.3f} | {found.confidence:.1%} of resamples |"
         )
     count = next((found.products for found in comparisons.values()), 0)
-    return "\n".join([*lines, "", f"Paired bootstrap over the same {count:,} products."])
+    return "\n".join([*lines, "", f"Paired bootstrap over the same {count:,} products; both free-running, {decoding}."])
 
 
 def escape(text: str) -> str:

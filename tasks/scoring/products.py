@@ -3,7 +3,6 @@
 B products.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,10 @@ from numpy.typing import NDArray
 
 from model.directory import read_config
 from model.errors import UserError
+from model.picture import ImageConfig
 from model.store import PictureStore
-from model.text import SPLITS
+from model.text import HASH_CHARACTERS, SPLITS, text_hash
+from tasks.pictures.reuse import OUTCOMES_FILE
 
 ALL = "all"
 
@@ -28,7 +29,8 @@ class Products:
     Attributes:
         data: the catalogue's name.
         split: train, validation, test, or all.
-        table: record_id, split, references (texts), tokens (their words), attr, title; one row a product.
+        table: record_id, split, references (texts), tokens (their words), attr, title, picture (a hash of its
+            pixels); one row a product.
         training: the words of every training description of the dataset.
         folder: the dataset's.
         excluded: products left out, as a model was trained on them.
@@ -46,21 +48,43 @@ class Products:
         """The reference sentences of each product, as words."""
         return [[list(words) for words in group] for group in self.table["tokens"]]
 
+    @property
+    def pictures(self) -> list[str]:
+        """A hash of each product's picture, as far as it is known."""
+        return sorted(self.table["picture"].dropna())
+
+    def chose_epoch_of(self, model_dir: Path) -> bool:
+        """Whether the model's best epoch was chosen on products that are among these."""
+        config = read_config(model_dir)
+        return self.split in {"validation", ALL} and config.get("dataset_id") == self.folder.name
+
     def without(self, trained: Collection[str]) -> "Products":
-        """Leave out the products of which a model has seen a description in training (`trained_on`)."""
-        seen = [any(text_hash(words) in trained for words in group) for group in self.table["tokens"]]
+        """Leave out the products of which a model has seen the picture or a description in training (`trained_on`).
+
+        The picture too: a shop rewrites descriptions, and then the product may stand in another split than before.
+        """
+        seen = [
+            picture in trained or any(text_hash(words) in trained for words in group)
+            for picture, group in zip(self.table["picture"], self.table["tokens"], strict=True)
+        ]
         kept = self.table[[not one for one in seen]].reset_index(drop=True)
         return replace(self, table=kept, excluded=self.excluded + sum(seen))
 
 
-def text_hash(words: Sequence[str]) -> str:
-    """What a model directory keeps of a training description."""
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
-
-
 def trained_on(model_dir: Path) -> set[str]:
-    """The hashes of the descriptions that a model was trained on."""
-    return set(read_config(model_dir).get("training_descriptions", ()))
+    """The hashes of the descriptions and of the pictures that a model was trained on."""
+    config = read_config(model_dir)
+    return {*config.get("training_descriptions", ()), *config.get("training_pictures", ())}
+
+
+def picture_hashes(folder: Path) -> pd.DataFrame:
+    """Of a packed dataset: record_id, picture (a hash of its pixels; what a model keeps of a training picture)."""
+    path = folder / OUTCOMES_FILE
+    if not path.is_file():
+        return pd.DataFrame({"record_id": [], "picture": []}, dtype=object)
+    table: pd.DataFrame = pq.read_table(path, columns=["record_id", "digest", "store"]).to_pandas()
+    table = table[table["store"] != ""].drop_duplicates("record_id")
+    return pd.DataFrame({"record_id": table["record_id"], "picture": table["digest"].str[:HASH_CHARACTERS]})
 
 
 def read_products(folder: Path, *, data: str, split: str = "") -> Products:
@@ -83,7 +107,8 @@ def read_products(folder: Path, *, data: str, split: str = "") -> Products:
     table = captions if split == ALL else captions[captions["split"] == split]
     if table.empty:
         raise UserError(f"the {split} split of {data} has no product; it has: {', '.join(sorted(present)) or 'none'}")
-    table = table.reset_index(drop=True).merge(_details(folder), on="record_id", how="left")
+    for more in (_details(folder), picture_hashes(folder)):
+        table = table.merge(more, on="record_id", how="left")
     training = [list(words) for group in captions[captions["split"] == "train"]["tokens"] for words in group]
     return Products(data=data, split=split, table=table, training=training, folder=folder)
 
@@ -99,17 +124,18 @@ def _details(folder: Path) -> pd.DataFrame:
 class Pictures:
     """The products' pictures, from whichever file holds each."""
 
-    def __init__(self, products: Products, size_px: int) -> None:
+    def __init__(self, products: Products, image: ImageConfig) -> None:
         self.places: list[tuple[PictureStore, int]] = []
         stores: dict[str, tuple[PictureStore, dict[str, int]]] = {}
         for record_id, split in zip(products.table["record_id"], products.table["split"], strict=True):
             name = "test.h5" if split == "test" else "train.h5"
             if name not in stores:
                 store = PictureStore(products.folder / name)
-                if store.info.size_px != size_px:
+                if (store.info.size_px, store.info.resize) != (image.size_px, image.resize):
                     raise UserError(
-                        f"the pictures of {products.folder / name} have {store.info.size_px} px, the model was trained "
-                        f"on {size_px} px: prepare the catalogue with image.size_px={size_px}"
+                        f"the pictures of {products.folder / name} have {store.info.size_px} px ({store.info.resize}), "
+                        f"the model was trained on {image.size_px} px ({image.resize}): prepare the catalogue with "
+                        f"image.size_px={image.size_px} and image.resize={image.resize}"
                     )
                 stores[name] = store, {own: row for row, own in enumerate(store.record_ids)}
             store, rows = stores[name]

@@ -17,7 +17,7 @@ from tasks.scoring.baselines import shuffled
 from tasks.scoring.bertscore import NotComputed, bertscore
 from tasks.scoring.bootstrap import PerProduct, corpus_scores, intervals, per_product
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.meteor import meteor
+from tasks.scoring.meteor import METEOR_NOTE, meteor
 
 CONSTANT, SHUFFLED = "constant", "shuffled"
 
@@ -30,21 +30,27 @@ class Conditions:
         data: the catalogue or dataset, by name or id.
         split: train, validation, test, all.
         decoding: free-running always; the search in words ("beam 5, at most 50 words").
-        model: which model.
         excluded: products that were left out because the model was trained on them.
+        chose_epoch: the model's best epoch was chosen on these products, which flatters it a little.
     """
 
     data: str
     split: str
     decoding: str
-    model: str = ""
     excluded: int = 0
+    chose_epoch: bool = False
+
+    @property
+    def choice(self) -> str:
+        """What must stand behind the name of the split: nothing if the products had no part in making the model."""
+        return ", which chose the epoch" if self.chose_epoch else ""
 
     def sentence(self, products: int, references: float) -> str:
         """One line that can stand under a table."""
         left_out = f"; {self.excluded:,} left out, as the model was trained on them" if self.excluded else ""
         return (
-            f"{self.split} split of {self.data}: {products:,} products, {references:.1f} reference(s) each{left_out}; "
+            f"{self.split} split of {self.data}: {products:,} products{self.choice}, "
+            f"{references:.1f} reference(s) each{left_out}; "
             f"free-running, {self.decoding}; corpus BLEU as nltk computes it, without smoothing"
         )
 
@@ -61,7 +67,7 @@ class ScoreReport:
         baselines: name (constant, shuffled, others given) -> scores.
         constant_sentence: the constant baseline's sentence.
         not_computed: score -> reason.
-        notes: how scores with settings were computed (BERTScore's model).
+        notes: how scores that others compute otherwise were computed (bertscore, meteor).
     """
 
     conditions: Conditions
@@ -112,7 +118,6 @@ def score(
     teacher_forced_bleu_4: float | None = None,
     others: Mapping[str, Hypotheses] | None = None,
     device: str = "cpu",
-    with_bertscore: bool = True,
 ) -> Scored:
     """Score free-running descriptions against their references.
 
@@ -128,9 +133,8 @@ def score(
         teacher_forced_bleu_4: the score with the true words fed in, reported under its own name.
         others: more writers to score beside the model, e.g. {"ceiling": …}.
         device: where BERTScore's language model runs.
-        with_bertscore: False leaves it out, as after an epoch on a CPU.
     """
-    measured = _measure(references, hypotheses, config, device=device, with_bertscore=with_bertscore)
+    measured = _measure(references, hypotheses, config, device=device)
     each = per_product(references, hypotheses, bertscore_f1=measured.f1)
     scores = corpus_scores(each) | measured.scores | diversity(hypotheses, training)
     if teacher_forced_bleu_4 is not None:
@@ -175,7 +179,7 @@ class _Measured:
 
 
 def _measure(
-    references: References, hypotheses: Hypotheses, config: ScoreConfig, *, device: str, with_bertscore: bool
+    references: References, hypotheses: Hypotheses, config: ScoreConfig, *, device: str, with_bertscore: bool = True
 ) -> _Measured:
     f1: NDArray[np.float64] | None = None
     scores: dict[str, float] = {}
@@ -197,4 +201,5 @@ def _measure(
             not_computed["meteor"] = each.reason
         else:
             scores["meteor"] = float(each.mean())
+            notes["meteor"] = METEOR_NOTE
     return _Measured(f1=f1, scores=scores, not_computed=not_computed, notes=notes)

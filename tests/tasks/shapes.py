@@ -3,6 +3,7 @@
 Small enough to be learned in seconds, real in every file: what evaluation and tracking are tested on.
 """
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from model.store import StoreInfo, write_store
 from model.text import tokenize
 from model.training import train
 from model.vocabulary import Vocabulary, VocabularyConfig
+from tasks.scoring.products import read_products
 
 SIZE_PX = 32
 COLOURS = {"red": (205, 40, 40), "blue": (40, 70, 205), "green": (40, 150, 60), "black": (25, 25, 25)}
@@ -64,6 +66,11 @@ def make_dataset(folder: Path, *, train_count: int = 72, held_out: int = 16, see
         write_store(folder / name, packed, info)
     table[["record_id", "split", "references", "tokens"]].to_parquet(folder / "captions.parquet")
     table[["record_id", "split", "title", "attr"]].to_parquet(folder / "sample.parquet")
+    outcomes = [
+        {"record_id": one, "digest": hashlib.sha256(pixels.tobytes()).hexdigest(), "store": "of the dataset"}
+        for one, pixels in pictures.items()
+    ]
+    pd.DataFrame(outcomes).to_parquet(folder / "outcomes.parquet")
     training = [tokenize(text) for text in table[table["split"] == "train"]["text"]]
     Vocabulary.build(training, VocabularyConfig(min_count=2)).save(folder / "vocabulary.json")
     return folder
@@ -87,5 +94,9 @@ def train_model(dataset: Path, run: Path, *, epochs: int = 3, seed: int = 1) -> 
             decoder_learning_rate=5e-3,
             device="cpu",
         ),
-        facts={"search": {"beam_size": 2, "max_words": 12}},
+        facts={
+            "search": {"beam_size": 2, "max_words": 12},
+            "dataset_id": dataset.name,
+            "training_pictures": read_products(dataset, data="shapes", split="train").pictures,
+        },
     )

@@ -1,16 +1,20 @@
 """A trained model on packed products: what is left out, what is reported, what the pages say."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from model.directory import add_facts, read_config
 from model.errors import UserError
+from model.picture import ImageConfig
 from model.report import TrainResult
 from model.settings import SearchConfig
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.scoring.config import ScoreConfig
-from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model
+from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model, search_in_words
 from tasks.scoring.pages import comparison_note, escape, model_card, run_note
 from tasks.scoring.products import read_products, trained_on
 from tests.tasks.shapes import SIZE_PX, make_dataset, train_model
@@ -32,6 +36,41 @@ def trained(dataset: Path) -> TrainResult:
 @pytest.fixture(scope="module")
 def evaluated(dataset: Path, trained: TrainResult) -> Evaluation:
     return evaluate_model(trained.model_dir, read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
+
+
+def test_a_product_whose_description_was_rewritten_since_training_is_known_by_its_picture(
+    dataset: Path, trained: TrainResult
+) -> None:
+    products = read_products(dataset, data="shapes", split="train")
+    tokens = pd.Series([[["a", "new", "text", str(row)]] for row in range(len(products.table))], dtype=object)
+    rewritten = products.table.assign(tokens=tokens)
+    unseen = replace(products, table=rewritten).without(trained_on(trained.model_dir))
+    assert (unseen.excluded, len(unseen.table)) == (72, 0)
+
+
+def test_scores_on_products_that_chose_the_epoch_say_so_everywhere(dataset: Path, trained: TrainResult) -> None:
+    def sentences(split: str) -> list[str]:
+        products = read_products(dataset, data="shapes", split=split)
+        found = evaluate_model(trained.model_dir, products, search=SEARCH, config=CONFIG)
+        card = model_card(found.report, name="m", config=read_config(trained.model_dir), facts={})
+        return [found.report.sentence, run_note(found.report, found.predictions, title="t", facts={}, links={}), card]
+
+    assert all("which chose the epoch" in text for text in sentences("validation"))
+    assert not any("chose the epoch" in text for text in sentences("test"))
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (SearchConfig(beam_size=1), "greedy, at most 50 words"),
+        (
+            SearchConfig(length_penalty=0.8, min_words=8, no_repeat_ngram=3, mirrored=True),
+            "beam 5, at most 50 words, at least 8, length penalty 0.8, no 3 words twice, mirrored too",
+        ),
+    ],
+)
+def test_all_that_changes_what_is_found_stands_with_the_scores(search: SearchConfig, said: str) -> None:
+    assert search_in_words(search) == said
 
 
 def test_validation_scores_are_those_that_training_reported(dataset: Path, trained: TrainResult) -> None:
@@ -105,21 +144,24 @@ def test_two_models_are_compared_on_the_same_products(dataset: Path, evaluated: 
     found = compare_models(other, evaluated, CONFIG)
     assert found["cider_d"].second_is_better
     assert found["cider_d"].products == 16
-    note = comparison_note(found, first="champion", second="challenger")
+    note = comparison_note(found, first="champion", second="challenger", decoding="beam 2")
     assert "| CIDEr-D |" in note
-    assert "the same 16 products" in note
+    assert "the same 16 products; both free-running, beam 2" in note
 
 
-def test_pictures_of_another_size_are_refused_with_the_setting_to_change(
-    dataset: Path, trained: TrainResult, tmp_path: Path
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        ({"size_px": 64, "resize": "squash"}, r"have 32 px \(squash\), .* trained on 64 px .*image\.size_px=64"),
+        ({"size_px": 32, "resize": "crop"}, r"have 32 px \(squash\), .* 32 px \(crop\): .*image\.resize=crop"),
+    ],
+)
+def test_pictures_that_are_resized_otherwise_are_refused_with_the_setting_to_change(
+    dataset: Path, trained: TrainResult, tmp_path: Path, image: dict[str, object], says: str
 ) -> None:
-    from model.directory import add_facts
-
-    (tmp_path / "model").mkdir()
-    for file in trained.model_dir.iterdir():
-        (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
-    add_facts(tmp_path / "model", image={"size_px": 64, "resize": "squash"})
-    with pytest.raises(UserError, match=r"have 32 px, the model was trained on 64 px: .*image\.size_px=64"):
+    shutil.copytree(trained.model_dir, tmp_path / "model")
+    add_facts(tmp_path / "model", image=image)
+    with pytest.raises(UserError, match=says):
         evaluate_model(tmp_path / "model", read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
 
 
@@ -127,9 +169,10 @@ def test_the_best_and_the_worst_are_drawn_beside_their_pictures(
     dataset: Path, evaluated: Evaluation, tmp_path: Path
 ) -> None:
     products = read_products(dataset, data="shapes")
-    drawn = draw_best_and_worst(evaluated.predictions, products, SIZE_PX, tmp_path)
+    image = ImageConfig(size_px=SIZE_PX)
+    drawn = draw_best_and_worst(evaluated.predictions, products, image, tmp_path)
     assert [path.name for path in drawn] == ["best descriptions.png", "worst descriptions.png"]
-    assert draw_best_and_worst(evaluated.predictions.head(1), products, SIZE_PX, tmp_path / "one") == []
+    assert draw_best_and_worst(evaluated.predictions.head(1), products, image, tmp_path / "one") == []
 
 
 def test_the_note_shows_scores_conditions_baselines_and_examples(evaluated: Evaluation) -> None:

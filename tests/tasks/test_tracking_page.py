@@ -8,6 +8,7 @@ import pytest
 
 from model.describer import Describer
 from model.directory import read_config
+from model.picture import ImageConfig
 from model.settings import SearchConfig
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import Seen, draw_epoch
@@ -45,7 +46,7 @@ def tracked(workdir: Path) -> TrackedRun:
     figures = run.run_dir / "figures"
     run.log_files(draw_curves(run.history(), figures, best_epoch=trained.best_epoch), "figures")
     shown = read_products(dataset, data="shapes", split="validation")
-    pictures = Pictures(shown, SIZE_PX).read(range(4))
+    pictures = Pictures(shown, ImageConfig(size_px=SIZE_PX)).read(range(4))
     found = Describer.load(trained.model_dir, device="cpu").describe(pictures, SEARCH)
     seen = [
         Seen(picture=picture, words=one.words, attention=one.attention, reference=str(group[0]))
