@@ -3,6 +3,7 @@
 B batch, S picture side, T words, P positions.
 """
 
+import logging
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from model.certainty import certainties
 from model.device import choose_device, out_of_memory_says
 from model.directory import load_model
 from model.looks import looks
-from model.picture import ImageConfig
+from model.picture import DECODER, ImageConfig
 from model.search import Hypothesis, search
 from model.settings import SearchConfig
 from model.vocabulary import Vocabulary
 
 BATCH = 32
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Describer:
             UserError: it is none, it is damaged, or the device is absent.
         """
         captioner, vocabulary, config = load_model(model_dir)
+        if (before := config.get("resized_by", DECODER)) != DECODER:
+            logger.warning(
+                "%s learned from pictures resized by %s, here %s does it: it may write otherwise now and then",
+                model_dir, before, DECODER,
+            )  # fmt: skip
         return cls(captioner, vocabulary, choose_device(device), config)
 
     @property

@@ -12,6 +12,7 @@ import torch
 from model import distributed
 from model.errors import UserError
 
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 TIMED_PRODUCTS = 8
 # What the system, the CUDA runtime and its libraries say beside PyTorch's own error.
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -60,7 +61,22 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     elif wanted == "fp16" and device.type == "cpu":
         raise UserError("train.precision is fp16, which only GPUs compute in: set train.precision=auto")
     logger.info("training multiplies in %s: %s", wanted, reason)
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+    return FORMATS[wanted]
+
+
+def as_before(kept: list[str] | None, chosen: torch.dtype, device: torch.device) -> torch.dtype:
+    """The number format that an interrupted training goes on in: what was measured on a CPU then, not now.
+
+    Args:
+        kept: kind of device and format, as the checkpoint has it; None of an earlier release.
+        chosen: by `choose_precision` now.
+        device: of now.
+    """
+    before = {str(number_format): number_format for number_format in FORMATS.values()}
+    if kept is None or kept[0] != "cpu" or device.type != "cpu" or kept[1] == str(chosen):
+        return chosen
+    logger.info("going on in %s, as the training began", kept[1].removeprefix("torch."))
+    return before[kept[1]]
 
 
 @cache

@@ -21,7 +21,7 @@ from model.average import WeightAverage
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint, newest_checkpoint, read_state, save_checkpoint
 from model.dataset import EpochBatches, Pictures, Seen, Split
-from model.device import choose_precision
+from model.device import as_before, choose_precision
 from model.directory import save_model
 from model.errors import RunError, UserError
 from model.features import cached_features
@@ -286,6 +286,7 @@ class Loop:
                 "adam": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "average": self.average.state_dict(),
+                "precision": [self.device.type, str(self.captioner.precision)],
             }
             name = f"{self.epoch:05}-{self.step:08}"
             save_checkpoint(self.run, name, self.captioner, optimizer, state)
@@ -304,6 +305,8 @@ class Loop:
         if optimizer["scaler"]:  # empty of a run that began in another precision, as on another device
             self.scaler.load_state_dict(optimizer["scaler"])
         self.average.load_state_dict(optimizer["average"])
+        if self.config.precision == "auto":
+            self.captioner.precision = as_before(optimizer.get("precision"), self.captioner.precision, self.device)
         self.epoch, self.step = state["epoch"], state["step"]
         self.loss_sum, self.seconds = state["loss_sum"], state["seconds"]
         self.plateau = Plateau(**state["plateau"])

@@ -119,7 +119,11 @@ def train(
             run=run,
             features=features or run / "features",
             settings=json.loads(json.dumps(settings)),
-            facts={**(facts or {}), **{name: sorted(hashes) for name, hashes in seen.items()}},
+            facts={
+                "resized_by": store.info.decoder,
+                **(facts or {}),
+                **{name: sorted(hashes) for name, hashes in seen.items()},
+            },
             on_epoch=on_epoch or (lambda _: None),
             on_progress=on_progress if distributed.rank() == 0 else no_progress,
         )()

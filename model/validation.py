@@ -4,7 +4,7 @@ Processes share the pictures; the scores are those of one process alone.
 B pictures, C captions of theirs, T words, R packed rows, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,12 +94,14 @@ def validate(
         ]
         for start in range(0, len(pairs), batch_size):
             some = pairs[start : start + batch_size]
-            taught, order = _teach(captioner, grid, split, some)
+            taught, order = teach(
+                captioner, grid, [place for place, _ in some], [split.captions[own] for _, own in some]
+            )
             loss = caption_loss(taught, captions=len(some))
             entropy, term = entropy + loss.entropy.item(), term + loss.regularisation.item()
             words, captions = words + loss.words, captions + loss.captions
-            references = [split.references[split.owner[caption]] for _, caption in order]
-            forced += bleu_counts(references, _forced_words(taught, len(some), vocabulary)).sum(0)
+            references = [split.references[split.owner[some[place][1]]] for place in order]
+            forced += bleu_counts(references, forced_words(taught, len(some), vocabulary)).sum(0)
         on_progress(min((first + len(pictures)) * processes, count), count)
 
     hypotheses = [
@@ -116,22 +118,26 @@ def validate(
     return Validation(loss_value, scores, hypotheses)
 
 
-def _teach(
-    captioner: Captioner, grid: Grid, split: Split, pairs: list[tuple[int, int]]
-) -> tuple[Taught, list[tuple[int, int]]]:
-    """Teach pairs of (row of the grid, caption), which come back sorted by falling length."""
-    pairs = sorted(pairs, key=lambda pair: -len(split.captions[pair[1]]))
+def teach(
+    captioner: Captioner, grid: Grid, rows: Sequence[int], captions: Sequence[Sequence[int]]
+) -> tuple[Taught, list[int]]:
+    """Feed captions in, each with its row of the grid.
+
+    Returns:
+        What that gives, by falling length of the captions, and the place of each among those given.
+    """
+    order = sorted(range(len(captions)), key=lambda place: -len(captions[place]))
+    lengths = [len(captions[place]) for place in order]
+    padded = torch.zeros(len(order), lengths[0], dtype=torch.long)  # (C, T)
+    for row, place in enumerate(order):
+        padded[row, : lengths[row]] = torch.tensor(captions[place])
     device = grid.features.device
-    lengths = split.lengths([caption for _, caption in pairs])
-    captions = torch.zeros(len(pairs), lengths[0], dtype=torch.long)
-    for place, (_, caption) in enumerate(pairs):
-        captions[place, : lengths[place]] = torch.tensor(split.captions[caption])
-    chosen = grid.select(torch.tensor([row for row, _ in pairs], device=device))  # (C, N, D)
-    taught: Taught = captioner.decoder(chosen, captions.to(device), lengths)
-    return taught, pairs
+    chosen = grid.select(torch.tensor([rows[place] for place in order], device=device))  # (C, N, D)
+    taught: Taught = captioner.decoder(chosen, padded.to(device), lengths)
+    return taught, order
 
 
-def _forced_words(taught: Taught, count: int, vocabulary: Vocabulary) -> list[list[str]]:
+def forced_words(taught: Taught, count: int, vocabulary: Vocabulary) -> list[list[str]]:
     """The likeliest word at each place of each caption."""
     hypotheses: list[list[str]] = [[] for _ in range(count)]
     likeliest: Tensor = taught.logits.argmax(1)  # (R, V) -> (R,)

@@ -1,5 +1,6 @@
 """Step 1: read the catalogue; find the dataset that its records and rules make."""
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tasks.catalog.sampling import SampleConfig
 from tasks.manifest import write_manifest
 from tasks.progress import progress
 from tasks.step import RETRIED
+
+MANY_CONFLATED = 0.1  # a few are the same picture in another size
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,11 @@ def read(
     """
     with progress("Reading the catalogue", None, unit="records") as bar:
         found = read_catalog(catalog, config, image_base_url=image_base_url, on_read=bar.advance)
+    if found.conflated > MANY_CONFLATED * found.read:
+        logger.warning(
+            "%s picture urls differ from another one only behind their question mark, which is left out: "
+            "if they are different pictures, set catalog.cut_query=false", f"{found.conflated:,}",
+        )  # fmt: skip
     fingerprint = catalog_fingerprint(found.records)
     rules = {
         "deduplicate": asdict(deduplicate),

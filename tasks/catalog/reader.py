@@ -19,7 +19,7 @@ from model.configuration import check, setting
 from model.errors import UserError
 from model.files import atomic_path
 from tasks.catalog.json_formats import read_json_array, read_json_lines
-from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record
+from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record, record_id_of
 from tasks.catalog.source import Batch, Fault, Source
 from tasks.catalog.table_formats import read_csv, read_parquet
 
@@ -81,6 +81,7 @@ class Catalog:
         rejected: REJECTED_SCHEMA, in the file's order.
         read: how many records the file holds: kept and rejected.
         given_splits: the catalogue says which split each record is in.
+        conflated: picture urls that only their query, which was cut, told from another one.
     """
 
     format: str
@@ -88,6 +89,7 @@ class Catalog:
     rejected: pa.Table
     read: int
     given_splits: bool
+    conflated: int
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
@@ -132,7 +134,7 @@ def read_catalog(
     table, rejected = columns.tables(place_name)
     if columns.read == 0:
         raise UserError(f"{path} holds no records")
-    catalog = _settle(kind, table, rejected, columns.read, place_name)
+    catalog = _settle(kind, table, rejected, columns.read, place_name, extract.conflated)
     if not catalog.records.num_rows and set(catalog.rejected_by_reason) != {HAS_DESCRIPTION}:
         raise UserError(f"{path}: {_why_nothing(catalog, config.columns)}")
     assert catalog.read == catalog.records.num_rows + catalog.rejected.num_rows, "a record was lost in reading"
@@ -180,7 +182,7 @@ class _Columns:
             record = extract(raw)
             if isinstance(record, Fault):
                 raw_id = raw.get(extract.id) if isinstance(raw, dict) else None
-                shown = "" if raw_id is None else str(raw_id)[:200]
+                shown = record_id_of(raw_id) or ("" if raw_id is None else str(raw_id)[:200])
                 self.rejected.append((shown, place, record.reason, record.detail))
             else:
                 self.kept.append(record)
@@ -243,7 +245,7 @@ def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], 
     return "CSV", read_csv(source, config.max_record_bytes, known), "line"
 
 
-def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_name: str) -> Catalog:
+def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_name: str, conflated: int) -> Catalog:
     """Sort by id; reject what has another's id, or no split where others have one."""
     given = pc.not_equal(table["split"], "")
     given_splits = bool(pc.any(given).as_py())
@@ -269,6 +271,7 @@ def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_nam
         rejected=rejected,
         read=read,
         given_splits=given_splits,
+        conflated=conflated,
     )
 
 

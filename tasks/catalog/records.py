@@ -68,21 +68,15 @@ class Extractor:
         self.detail_info, self.title, self.category = names["detail_info"], names["title"], names["category"]
         self.attr, self.split = names["attr"], names["split"]
         self.cut_query, self.has_base, self.wanted = cut_query, has_base, descriptions
+        self.queries: dict[str, str] = {}  # the first of each url
+        self.conflated = 0  # urls that were told from an earlier one by their query alone
 
     def __call__(self, raw: Any) -> Record | Fault:  # noqa: PLR0911, PLR0912
         """One record."""
         if type(raw) is not dict:
             return raw if isinstance(raw, Fault) else Fault("no object", f"a {type(raw).__name__}")
         get = raw.get
-        record_id = get(self.id)
-        if type(record_id) is int:
-            record_id = str(record_id)
-        elif isinstance(record_id, str):
-            record_id = record_id.strip()
-        elif isinstance(record_id, float | Decimal) and -(2**53) < record_id < 2**53 and record_id % 1 == 0:
-            record_id = str(int(record_id))
-        else:
-            record_id = ""
+        record_id = record_id_of(get(self.id))
         if not record_id:
             return Fault("no id", f"{self.id} is {_show(get(self.id))}: neither text nor a whole number")
 
@@ -91,12 +85,13 @@ class Extractor:
             return Fault(HAS_DESCRIPTION, "")
 
         url = get(self.image_url)
-        if url is None:
+        if url is None or (isinstance(url, str) and not url.strip()):
             url = _first_picture(get(self.images))
         if not isinstance(url, str) or not (url := url.strip()):
             return Fault("no picture url", _show(without_secrets(str(url))) if url else "")
         if self.cut_query:
-            url = url.partition("?")[0]
+            url, _, query = url.partition("?")
+            self.conflated += bool(query) and self.queries.setdefault(url, query) != query
         if url.startswith("//"):
             url = "https:" + url
         if not PLAIN_URL.fullmatch(url):
@@ -129,9 +124,9 @@ class Extractor:
 
     def _own_references(self, raw: dict[str, Any]) -> list[str]:
         several = raw.get(self.descriptions)
-        if isinstance(several, list):
-            return [text for each in several if (text := _description(each))]
-        text = _description(raw.get(self.description) or several)
+        if isinstance(several, list) and (texts := [text for each in several if (text := _description(each))]):
+            return texts
+        text = _description(raw.get(self.description)) or _description(several)
         return [text] if text else []
 
     def _detail(self, raw: dict[str, Any]) -> list[str]:
@@ -142,6 +137,17 @@ class Extractor:
             if len(lines) > 1 and (text := _description(lines[1])):
                 return [text]
         return []
+
+
+def record_id_of(value: Any) -> str:
+    """A record's id as text: of text or a whole number; else empty."""
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float | Decimal) and -(2**53) < value < 2**53 and value % 1 == 0:
+        return str(int(value))
+    return ""
 
 
 def _description(value: Any) -> str:

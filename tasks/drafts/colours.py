@@ -24,6 +24,10 @@ COLOURS: Mapping[str, frozenset[str]] = {
         "brown": "brown chocolate tan camel cognac coffee mocha taupe chestnut bronze caramel",
     }.items()
 }
+# Of what things are made as often as of what colour they are: such a word allows its colours, and contradicts none.
+MATERIALS = frozenset(
+    ["denim", "chambray", "stone", "gold", "silver", "bronze", "copper", "steel", "pewter", "pearl", "camel"]
+)
 _FAMILIES_OF: Mapping[str, frozenset[str]] = {
     word: frozenset(family for family, words in COLOURS.items() if word in words)
     for word in frozenset().union(*COLOURS.values())

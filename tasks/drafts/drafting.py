@@ -118,7 +118,8 @@ class Drafter:
             UserError: the file is there and holds no drafts, another process writes it, or no picture can be had.
             RunError: no picture can be had now.
         """
-        before = {row_key(row): row for row in read_rows(out)}
+        old = read_rows(out)  # a person may have given a product several
+        before = {row_key(row): row for row in sorted(old, key=lambda row: bool(row["description"]))}
         there = {key for key, row in before.items() if row["description"]}
         config = self.describer.config
         made_by = {"model": config["sha256"], "review": config.get("review"), "search": asdict(self.search)}
@@ -134,8 +135,9 @@ class Drafter:
                 raise _nothing_had([failed[one.key] for one in missing])
             new = kept.rows | {key: one.row() for key, one in failed.items()}
             # A column that a person added stays, with what stands in it, where the draft comes only now.
-            rows = before | {key: before.get(key, {}) | row for key, row in new.items() if key not in there}
-            first = [row for key, row in rows.items() if key in before]
+            drafted = {key: row for key, row in new.items() if key not in there}
+            rows = before | {key: before.get(key, {}) | row for key, row in drafted.items()}
+            first = [row | drafted.get(row_key(row), {}) for row in old]
             write_rows(out, first + [rows[one.key] for one in asked if one.key not in before])
             kept.remove()
         return [rows[one.key] for one in asked]

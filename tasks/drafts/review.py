@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from model.configuration import check
 from model.describer import Description
 from model.text import tokenize
-from tasks.drafts.colours import colour_words, ruled_out
+from tasks.drafts.colours import MATERIALS, colour_words, ruled_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,11 @@ def review_reasons(
     titled = colour_words(tokenize(title))
     listed = colour_words([word for text in attributes for word in tokenize(text)])
     said = colour_words(draft.words)
-    if listed and (wrong := ruled_out(said, [*titled, *listed])):
+    plain = [word for word in said if word not in MATERIALS]
+    if listed and (wrong := ruled_out(plain, [*titled, *listed])):
         own = " and ".join(dict.fromkeys([*titled, *listed]))
         return reasons + [f"says {word}, the product is {own}" for word in wrong]
-    if titled and said and set(titled) == set(ruled_out(titled, said)):
+    if titled and plain and set(titled) == set(ruled_out(titled, said)):
         return [*reasons, f"says {' and '.join(said)}, the title says {' and '.join(titled)}"]
     unconfirmed = [] if listed else ruled_out(said, titled)
     unsure = [word for word in unconfirmed if draft.certainty.get(word, 1.0) < bounds.least_colour_certainty]

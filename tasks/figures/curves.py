@@ -24,7 +24,7 @@ PLOTS = (
     Plot(
         name="loss",
         title="Loss on training and validation data",
-        y_label="loss per word (nats)",
+        y_label="loss per word (nats), all terms",
         lines={"train/loss": "training", "validation/loss": "validation"},
     ),
     Plot(

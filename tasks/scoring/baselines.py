@@ -10,6 +10,7 @@ import numpy as np
 from model.metrics.bleu import bleu_counts, bleu_of_counts
 from model.metrics.ngrams import Sentence, ngrams
 
+SENTENCES = 20_000  # 300 MB
 CANDIDATES = 40
 COMPARED = 1000
 
@@ -17,15 +18,18 @@ COMPARED = 1000
 def constant_sentence(training: Sequence[Sentence], *, seed: int) -> list[str]:
     """The training sentence closest to the others: the best that a writer who never looks can say.
 
-    The sentences nearest the centre (cosine of the counts of 1- to 4-grams, each sentence at length 1) are tried as
-    the description of up to `COMPARED` other training products; the one with the highest BLEU-4 is it.
+    Of up to `SENTENCES` of them, the nearest to the centre (cosine of the counts of 1- to 4-grams, each sentence at
+    length 1) are tried as the description of up to `COMPARED` other training products; the one with the highest BLEU-4
+    is it.
 
     Args:
         training: the training sentences, as words; at least one.
-        seed: of the choice of products compared with.
+        seed: of both choices.
     """
     assert training, "no training sentence"
     distinct = list(dict.fromkeys(tuple(sentence) for sentence in training))
+    if len(distinct) > SENTENCES:
+        distinct = random.Random(seed).sample(distinct, SENTENCES)
     vectors = [_unit_vector(sentence) for sentence in distinct]
     centre: Counter[tuple[str, ...]] = Counter()
     for vector in vectors:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 import model as model_package
+from model.bicubic import RESIZER
 from model.errors import RunError, UserError
 from model.files import write_text
 from tasks.tracking.config import TrackingConfig, shown_uri
@@ -34,7 +35,11 @@ REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "panda
 
 def requirements() -> list[str]:
     """The packages that the logged model needs, pinned to the versions it was made with."""
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    found = [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    if RESIZER != "pillow":
+        where = 'sys_platform != "linux" or platform_machine == "x86_64"'  # as in pyproject.toml
+        found.append(f"{RESIZER}=={importlib.metadata.version(RESIZER)}; {where}")
+    return found
 
 
 def log_and_register(

@@ -23,7 +23,7 @@ from torch import Tensor
 from model.average import WeightAverage
 from model.dataset import Pictures, open_store, read_splits
 from model.describer import Describer
-from model.device import choose_precision, out_of_memory_says
+from model.device import as_before, choose_precision, out_of_memory_says
 from model.directory import add_facts, load_model, read_config
 from model.encoder import Encoder
 from model.errors import RunError, UserError
@@ -450,6 +450,15 @@ def test_a_run_goes_on_where_auto_takes_another_number_format(
     run_training(data, tmp_path / "run", epochs=1)
     monkeypatch.setattr("model.loop.choose_precision", lambda *_: torch.float16)
     assert run_training(data, tmp_path / "run", epochs=2).epochs == 2
+
+
+def test_a_resumed_training_goes_on_in_the_format_that_was_measured_at_its_beginning() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert as_before(["cpu", "torch.bfloat16"], torch.float32, cpu) == torch.bfloat16
+    assert as_before(["cpu", "torch.float32"], torch.bfloat16, cpu) == torch.float32
+    assert as_before(["cuda", "torch.bfloat16"], torch.float32, cpu) == torch.float32
+    assert as_before(["cpu", "torch.float32"], torch.bfloat16, cuda) == torch.bfloat16
+    assert as_before(None, torch.float32, cpu) == torch.float32
 
 
 @pytest.mark.parametrize(

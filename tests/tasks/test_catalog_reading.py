@@ -177,6 +177,38 @@ def test_several_references_and_given_splits_are_kept(catalog_of: Callable[..., 
     assert catalog.rejected_by_reason == {"unknown split": 1, "no split, where others have one": 1}
 
 
+def test_an_empty_field_does_not_hide_a_filled_one(catalog_of: Callable[..., Catalog]) -> None:
+    url = "https://cdn.example/a.jpg"
+    catalog = catalog_of(
+        [
+            {"id": 1, "image_url": "", "images": [url], "descriptions": [], "description": "one"},
+            {"id": 2, "image_url": " ", "images": [{"0": url}], "description": "", "descriptions": "two"},
+            {"id": 3, "image_url": url, "descriptions": ["", "<br>"], "description": "three"},
+        ]
+    )
+    assert catalog.records.select(["url", "references"]).to_pylist() == [
+        {"url": url, "references": [text]} for text in ("one", "two", "three")
+    ]
+
+
+def test_a_rejected_record_has_the_id_that_it_would_have_had(catalog_of: Callable[..., Catalog]) -> None:
+    catalog = catalog_of(
+        [{"id": 5.0, "description": "no picture"}, {"id": 6.0, "image_url": "a.jpg", "description": "x"}], base="/"
+    )
+    assert (catalog.rejected["id"].to_pylist(), catalog.records["record_id"].to_pylist()) == (["5"], ["6"])
+
+
+def test_urls_that_only_their_cut_query_tells_apart_are_counted(catalog_of: Callable[..., Catalog]) -> None:
+    def products(urls: list[str]) -> list[dict[str, object]]:
+        return [
+            {"id": n, "image_url": f"https://a.example/{url}", "description": f"text {n}"} for n, url in enumerate(urls)
+        ]
+
+    scripts = products(["image.php?id=1", "image.php?id=2", "image.php?id=3", "b.jpg?w=60", "b.jpg?w=60", "c.jpg"])
+    assert catalog_of(scripts).conflated == 2
+    assert catalog_of(scripts, cut_query=False).conflated == 0
+
+
 def test_columns_are_mapped_by_configuration_and_html_is_stripped(tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     path.write_text("sku,body_html,Image Src\nA1,<p>Soft <b>cotton</b> &amp; silk</p>,//cdn.example/a.jpg?v=1\n")

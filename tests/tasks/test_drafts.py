@@ -207,6 +207,21 @@ def test_what_a_person_changed_stays_and_only_new_products_are_drafted(
     assert out.read_bytes() == before, "a second time changes nothing"
 
 
+def test_all_rows_that_a_person_gave_a_product_stay(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    out = tmp_path / "drafts.csv"
+    drafter.write(asked[:2], out)
+    rows = table(out)
+    more = [rows[0] | {"description": "Ein Schal."}, rows[0] | {"description": ""}]
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows([rows[0], *more, rows[1]])
+    drafter.write(asked[:3], out)
+    assert table(out)[:4] == [rows[0], *more, rows[1]]
+    assert table(out)[4]["id"] == asked[2].id
+
+
 def test_a_file_that_holds_no_drafts_is_left_alone(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
     asked = missing(shop / "catalog.json", str(shop))
     for name, content in (("a.csv", "a,b\n1,2\n"), ("b.json", "{}"), ("c.json", "no json"), ("d.csv", 'id,x\n"')):

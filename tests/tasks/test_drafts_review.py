@@ -47,6 +47,10 @@ def written(
         ("a pleated skirt", "red skirt", [], False),
         ("a white skirt", "beige skirt", ["white", "beige"], True),
         ("a white and sand skirt", "beige skirt", ["white", "beige"], False),
+        ("a black denim jacket", "jacket", ["black", "cotton"], False),
+        ("a shirt with stone buttons", "blue shirt", [], False),
+        ("a black jacket", "denim jacket", [], True),
+        ("a red denim jacket", "jacket", ["black", "cotton"], True),
     ],
 )
 def test_a_colour_that_the_product_rules_out_needs_review(

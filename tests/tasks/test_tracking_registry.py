@@ -207,7 +207,7 @@ def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_
     assert logged.params["a"] == "1"
     folder = files_of(logged, made)
     assert (folder / "artifacts" / "README.md").read_text() == "# the card"
-    listed = (folder / "requirements.txt").read_text().split()
+    listed = (folder / "requirements.txt").read_text().splitlines()
     assert set(requirements()) <= set(listed)
     assert all("==" in line for line in listed)
     assert not [line for line in listed if line.startswith(("prefect", "bert"))]
