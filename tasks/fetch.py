@@ -1,6 +1,7 @@
 """Step 4: fetch the pictures, a Prefect task a chunk."""
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import task
@@ -12,6 +13,7 @@ from tasks.deduplicate import find_repeats
 from tasks.manifest import manifest_path, read_manifest, write_manifest
 from tasks.pictures import chunks as engine
 from tasks.pictures.chunk_files import Chunk, remove_chunks
+from tasks.pictures.fetcher import shared_fetcher
 from tasks.pictures.report import pictures_report
 from tasks.pictures.room import check_room
 from tasks.pictures.selection import next_chunks
@@ -67,10 +69,13 @@ def fetch(
         if read_manifest(dataset.folder, "pack") is None:
             check_room(dataset.folder, image)
             repeats = find_repeats(dataset, deduplicate)
-            while chunks := next_chunks(
-                dataset.folder, base_url=image_base_url or None, image=image, config=config, find_repeats=repeats
-            ):
-                fetch_chunks(dataset, chunks, image_base_url=image_base_url, image=image, config=config)
+            base_url = image_base_url or None
+            # One fetcher from first to last: what a host asked for holds for the chunks that follow too.
+            with shared_fetcher(config, base_url) if config.runner == "threads" else nullcontext():
+                while chunks := next_chunks(
+                    dataset.folder, base_url=base_url, image=image, config=config, find_repeats=repeats
+                ):
+                    fetch_chunks(dataset, chunks, image_base_url=image_base_url, image=image, config=config)
     finally:
         page = pictures_report(dataset.folder, image)
         show_page(page, key="pictures", description=f"dataset {dataset.id}")
@@ -79,7 +84,11 @@ def fetch(
 def fetch_chunks(
     dataset: Dataset, chunks: list[Chunk], *, image_base_url: str, image: ImageConfig, config: FetchConfig
 ) -> None:
-    """Fetch some chunks, side by side. Raises RunError when one fails; the others are brought to their end first."""
+    """Fetch some chunks, side by side.
+
+    Raises:
+        RunError: one fails; those that were begun are brought to their end first, no others are begun.
+    """
     total = sum(len(chunk) for chunk in chunks)
     common = {"dataset": dataset, "image_base_url": image_base_url, "image": image, "config": config}
     with (
@@ -93,14 +102,12 @@ def fetch_chunks(
             futures[runner.submit(named, {**common, "chunk": chunk})] = chunk
         try:
             for future in as_completed(list(futures)):
-                future.wait()  # brings the outcome here, while the runner is there to be asked
+                future.result()  # while the runner is there to be asked
                 if config.runner != "threads":  # another process's progress is not seen here
                     bar.advance(len(futures[future]))
-        except BaseException:  # Ctrl-C, a worker told to stop: leaving the runner begins no chunk any more
+        except BaseException:  # a chunk failed, Ctrl-C, a worker told to stop: leaving the runner begins no chunk more
             logger.info("stopping: what is being fetched now is brought to its end, the rest is left for resume")
             raise
-    for future in futures:
-        future.result()
 
 
 def forget_pictures(folder: Path, run_id: str) -> None:

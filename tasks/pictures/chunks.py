@@ -1,7 +1,6 @@
 """Fetching one chunk: what is there already, what an earlier dataset has, and the rest by request."""
 
 import asyncio
-import errno
 import os
 import shutil
 from collections import Counter
@@ -11,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.errors import RunError
-from model.files import atomic_path
+from model.files import DISK_FULL, atomic_path
 from model.picture import ImageConfig, PictureError, decode_with_size
 from tasks.catalog.urls import is_relative
 from tasks.pictures.address import Address, address_key, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
 from tasks.pictures.client import Answer
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
-from tasks.pictures.life import missing_life
-from tasks.pictures.outcome import Failed, Fetched, Outcome
+from tasks.pictures.life import proof_of_life
+from tasks.pictures.outcome import NOT_ASKED, Failed, Fetched, Outcome
 from tasks.pictures.reuse import find_reusable
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample
@@ -88,15 +87,13 @@ def fetch_chunk(
         if len(known) == len(records):
             outcomes = known
         else:
-            try:
-                outcomes = _fetch_missing(file, records, known, base_url, config, datasets, bar)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                raise RunError(f"the disk of {folder} is full: free some space, then resume") from None
-    _check_failure_rate(chunk, outcomes, config)
-    if chunk.last_asking and any(not outcome.settled for outcome in outcomes):
-        outcomes = _settle(file, records, outcomes, base_url, config)
+            outcomes = _fetch_missing(file, records, known, base_url, config, datasets, bar)
+        _check_failure_rate(chunk, outcomes, len(records), config)
+        while chunk.last_asking and any(not outcome.settled for outcome in outcomes):
+            outcomes = _settle(file, records, outcomes, base_url, config)
+            settled = [outcome for outcome in outcomes if outcome.settled]
+            if len(settled) < len(outcomes):
+                outcomes = _fetch_missing(file, records, settled, base_url, config, datasets, bar)
     return _summary(chunk, known, outcomes)
 
 
@@ -137,9 +134,31 @@ def _fetch_missing(
     datasets: Sequence[Path],
     bar: Bar,
 ) -> list[Outcome]:
-    """Fetch what is missing into new files of the chunk; nothing is asked for that could not be kept."""
+    """Fetch what is missing into new files of the chunk; nothing is asked for that could not be kept.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    full = RunError(f"the disk of {file.folder} is full: free some space, then resume")
     if shutil.disk_usage(file.folder).free < len(records) * file.row_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise full
+    try:
+        return _fetch_into_new(file, records, known, base_url, config, datasets, bar)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise full from None
+
+
+def _fetch_into_new(
+    file: ChunkFile,
+    records: list[_Record],
+    known: list[Outcome],
+    base_url: str | None,
+    config: FetchConfig,
+    datasets: Sequence[Path],
+    bar: Bar,
+) -> list[Outcome]:
     done = {outcome.order: outcome for outcome in known}
     with atomic_path(file.pixels) as partial, ExitStack() as stack:
         if known and file.pixels.is_file():
@@ -153,7 +172,8 @@ def _fetch_missing(
             bar.advance()
         missing = [record for record in missing if record.order not in done]
         with shared_fetcher(config, base_url) as fetcher:
-            for outcome in fetcher.run(_fetch_all(file, missing, descriptor, fetcher, bar)):
+            most = _most_failures(len(records), config)
+            for outcome in fetcher.run(_fetch_all(file, missing, descriptor, fetcher, bar, most)):
                 done[outcome.order] = outcome
     outcomes = [done[order] for order in sorted(done)]
     file.write_outcomes(outcomes, config.verdict_key)
@@ -178,21 +198,37 @@ def _take_reusable(file: ChunkFile, missing: list[_Record], descriptor: int, dat
     return taken
 
 
+class _TooManyError(Exception):
+    """So many pictures fail that the chunk stays open whatever becomes of the others."""
+
+
 async def _fetch_all(
-    file: ChunkFile, records: list[_Record], descriptor: int, fetcher: Fetcher, bar: Bar
+    file: ChunkFile, records: list[_Record], descriptor: int, fetcher: Fetcher, bar: Bar, most: float
 ) -> list[Outcome]:
-    """Ask for all records at once; the client bounds what is in flight."""
+    """Ask for all records at once; the client bounds what is in flight.
+
+    When more than `most` have failed for reasons that may pass, the others are not asked for.
+    """
     outcomes: list[Outcome] = []
 
     async def fetch(record: _Record) -> None:
         outcome = await _fetch_one(file, record, descriptor, fetcher)
         outcomes.append(outcome)
         bar.advance(1, fetcher.rate.add(outcome.bytes, failed=not outcome.usable))
+        if not outcome.settled and sum(not one.settled and one.attempts > 0 for one in outcomes) > most:
+            raise _TooManyError
 
-    async with asyncio.TaskGroup() as group:
-        for record in records:
-            group.create_task(fetch(record))
-    return outcomes
+    try:
+        async with asyncio.TaskGroup() as group:
+            for record in records:
+                group.create_task(fetch(record))
+    except ExceptionGroup as group_error:
+        errors = [error for error in group_error.exceptions if not isinstance(error, _TooManyError)]
+        if errors:
+            raise errors[0] from None
+    there = {outcome.order for outcome in outcomes}
+    given_up = Answer[tuple[str, int, int]](Failed(reason=NOT_ASKED), 0, 0.0)
+    return outcomes + [_failed(file, record, given_up) for record in records if record.order not in there]
 
 
 async def _fetch_one(file: ChunkFile, record: _Record, descriptor: int, fetcher: Fetcher) -> Outcome:
@@ -208,8 +244,8 @@ async def _fetch_one(file: ChunkFile, record: _Record, descriptor: int, fetcher:
             return Failed(reason=error.reason, detail=error.detail, http_status=200)
         return write_picture(descriptor, place, decoded.pixels), decoded.width_px, decoded.height_px
 
-    def use(fetched: Fetched) -> "asyncio.Future[tuple[str, int, int] | Failed]":
-        return fetcher.decode(lambda: decode(fetched.data))
+    async def use(fetched: Fetched) -> tuple[str, int, int] | Failed:
+        return await fetcher.decode(lambda: decode(fetched.data))
 
     answer = await fetcher.client.get(record.address, use)
     if isinstance(answer.result, Failed):
@@ -226,16 +262,24 @@ def _settle(
 ) -> list[Outcome]:
     """Give up what still fails, where the host is proven to be alive; an outage settles nothing.
 
+    Returns:
+        The outcomes, settled, but for those that were not asked for now although their host is alive.
+
     Raises:
         RunError: a host that gave pictures before gives none now.
     """
     unsettled = {outcome.order for outcome in outcomes if not outcome.settled}
-    addresses = [record.address for record in records if record.order in unsettled]
+    addresses = {record.order: record.address for record in records if record.order in unsettled}
     with shared_fetcher(config, base_url) as fetcher:
-        silent = missing_life(file, addresses, base_url, fetcher)
-    if silent:
-        raise RunError(f"{silent}: this looks like an outage. Nothing is lost: check the network, then resume")
-    outcomes = [replace(outcome, settled=True) for outcome in outcomes]
+        alive = proof_of_life(file, list(addresses.values()), base_url, fetcher)
+
+    def was_asked(outcome: Outcome) -> bool:
+        if outcome.settled or outcome.attempts:
+            return True
+        address = addresses[outcome.order]
+        return isinstance(address, Failed) or address.host not in alive
+
+    outcomes = [replace(outcome, settled=was_asked(outcome)) for outcome in outcomes]
     file.write_outcomes(outcomes, config.verdict_key)
     return outcomes
 
@@ -281,19 +325,24 @@ def _summary(chunk: Chunk, known: list[Outcome], outcomes: list[Outcome]) -> Chu
     )
 
 
-def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], config: FetchConfig) -> None:
+def _most_failures(rows: int, config: FetchConfig) -> float:
+    """How many pictures of a chunk may fail for reasons that may pass."""
+    return config.max_failure_rate * max(rows, SMALLEST_RATED_ROWS)
+
+
+def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], rows: int, config: FetchConfig) -> None:
     """Stop the run when too much of a chunk fails for passing reasons: an outage, a host that is down.
 
     Raises:
         RunError: naming the share, the reasons and what to do.
     """
-    reasons = Counter(outcome.reason for outcome in outcomes if not outcome.settled)
-    passing, rows = reasons.total(), len(outcomes)
-    if passing <= config.max_failure_rate * max(rows, SMALLEST_RATED_ROWS):
+    reasons = Counter(outcome.reason for outcome in outcomes if not outcome.settled and outcome.reason != NOT_ASKED)
+    passing = reasons.total()
+    if passing <= _most_failures(rows, config):
         return
     counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
     raise RunError(
-        f"{passing} of {rows} pictures ({passing / rows:.0%}) of {chunk.name} could not be had for reasons that may "
-        f"pass ({counts}), more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
+        f"{passing} of {len(outcomes)} pictures ({passing / len(outcomes):.0%}) of {chunk.name} could not be had for "
+        f"reasons that may pass ({counts}), more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
         "What came is kept: check the network and the hosts, then resume"
     )

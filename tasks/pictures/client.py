@@ -5,7 +5,8 @@ import random
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -79,7 +80,7 @@ class Client:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(
-                total=config.total_timeout_s, connect=config.connect_timeout_s, sock_read=config.read_timeout_s
+                total=None, connect=config.connect_timeout_s, sock_read=config.read_timeout_s
             ),
             headers={
                 "User-Agent": f"ec-descr-gen/{version('ec-descr-gen')}"
@@ -96,7 +97,7 @@ class Client:
         await self._guarded.close()
         await self._open.close()
 
-    async def get(self, address: Address, use: Callable[[Fetched], "asyncio.Future[T | Failed]"]) -> Answer[T]:
+    async def get(self, address: Address, use: Callable[[Fetched], Awaitable[T | Failed]]) -> Answer[T]:
         """Ask for a picture until it comes, fails for good, or the attempts are used up.
 
         Args:
@@ -106,12 +107,15 @@ class Client:
         """
         started = time.monotonic()
         attempt, size, status = 0, 0, 0
-        result: T | Failed
+        result: T | Failed | None = None
         while True:
-            fetched, result = await self._attempt(address, use)
+            fetched, found = await self._attempt(address, use)
             if fetched is None:
+                result = (
+                    found if result is None else result
+                )  # why it failed tells more than that its host is left alone
                 break
-            attempt += 1
+            attempt, result = attempt + 1, found
             status = fetched.http_status
             if isinstance(fetched, Fetched):
                 size = len(fetched.data)
@@ -123,21 +127,47 @@ class Client:
         return Answer(result, attempt, time.monotonic() - started, size, status)
 
     async def _attempt(
-        self, address: Address, use: Callable[[Fetched], "asyncio.Future[T | Failed]"]
+        self, address: Address, use: Callable[[Fetched], Awaitable[T | Failed]]
     ) -> tuple[Fetched | Failed | None, T | Failed]:
-        """Ask once, when there is a place for it: what came (None: the host is not to be asked), what became of it."""
-        host = self._host(address)
-        async with host.places:  # a pause keeps the host's own places waiting, no others
+        """Ask once, when there is a place for it: what came (None: the host is not to be asked), what became of it.
+
+        Each redirect takes a place at the host that it leads to, and is checked like the first address.
+        """
+        left_s = self.config.total_timeout_s  # all redirects together, but for waiting for places
+        seen: set[Address] = set()
+        for _ in range(self.config.max_redirects + 1):
+            if address in seen:
+                return _both(Failed(reason="redirect_loop"))
+            host = self._host(address)
+            async with self._place(host):
+                if (refusal := host.refusal()) is not None:
+                    return (refusal if seen else None), refusal
+                seen.add(address)
+                started = time.monotonic()
+                answer = await self._ask(address, left_s)
+                left_s -= time.monotonic() - started
+                host.note(answer if isinstance(answer, Failed) else None)
+                if isinstance(answer, Fetched):
+                    return answer, await use(answer)
+                if isinstance(answer, Failed):
+                    return _both(answer)
+                address = answer
+        return _both(Failed(reason="too_many_redirects"))
+
+    @asynccontextmanager
+    async def _place(self, host: Host) -> AsyncIterator[None]:
+        """A place at the host and one of all, with no pause of the host's; one keeps its own places waiting only."""
+        async with host.places:
             while True:
                 await host.wait()
                 async with self._places:
-                    if host.pause_s > 0:  # it asked for one while this request waited for its place
-                        continue
-                    if (refusal := host.refusal()) is not None:
-                        return None, refusal
-                    fetched = await self._ask(address)
-                    host.note(fetched if isinstance(fetched, Failed) else None)
-                    return fetched, fetched if isinstance(fetched, Failed) else await use(fetched)
+                    if host.pause_s <= 0:  # else it began while this request waited for its place
+                        yield
+                        return
+
+    def reopen(self, address: Address) -> None:
+        """Ask an address's host again, however often it failed."""
+        self._host(address).reopen()
 
     def _pause_s(self, attempt: int) -> float:
         """Back-off before the next attempt: doubling, between half and one and a half times the mean."""
@@ -149,42 +179,32 @@ class Client:
             return self._folder
         return self._hosts.setdefault(origin(address.url), Host(self.config))
 
-    async def _ask(self, address: Address) -> Fetched | Failed:
+    async def _ask(self, address: Address, left_s: float) -> Fetched | Failed | WebAddress:
         if isinstance(address, FileAddress):
             return await asyncio.to_thread(_read_file, address, self.config.max_bytes)
         try:
-            async with asyncio.timeout(self.config.total_timeout_s):  # all redirects together
-                return await self._follow(address.url)
+            async with asyncio.timeout(left_s) as limit:
+                return await self._request(address.url, limit)
         except (aiohttp.ClientError, OSError, TimeoutError, UnicodeError) as error:
             return _failure(error)
 
-    async def _follow(self, url: URL) -> Fetched | Failed:
-        """One attempt: each redirect is checked like the first address."""
-        seen: set[URL] = set()
-        for _ in range(self.config.max_redirects + 1):
-            if url in seen:
-                return Failed(reason="redirect_loop")
-            seen.add(url)
-            proxy, trusted = self._proxies.proxy(url), self._trusts(url)
-            if proxy is not None and not trusted and await self._proxies.is_private(url):
-                raise PrivateAddressError
-            session = self._open if proxy is not None or trusted else self._guarded
-            async with session.get(url, allow_redirects=False, proxy=proxy) as response:
-                if response.status in REDIRECTS:
-                    target = _redirected(url, response)
-                    if isinstance(target, Failed):
-                        return target
-                    url = target
-                    continue
-                if response.status != 200:
-                    return failed_status(response.status, _retry_after_s(response))
-                return await self._body(response)
-        return Failed(reason="too_many_redirects")
+    async def _request(self, url: URL, limit: asyncio.Timeout) -> Fetched | Failed | WebAddress:
+        """One request: a picture's file, or where it leads."""
+        proxy, trusted = self._proxies.proxy(url), self._trusts(url)
+        if proxy is not None and not trusted and await self._proxies.is_private(url):
+            raise PrivateAddressError
+        session = self._open if proxy is not None or trusted else self._guarded
+        async with session.get(url, allow_redirects=False, proxy=proxy) as response:
+            if response.status in REDIRECTS:
+                return _redirected(url, response)
+            if response.status != 200:
+                return failed_status(response.status, _retry_after_s(response))
+            return await self._body(response, limit)
 
     def _trusts(self, url: URL) -> bool:
         return self.config.allow_private_hosts or origin(url) in self._trusted
 
-    async def _body(self, response: aiohttp.ClientResponse) -> Fetched | Failed:
+    async def _body(self, response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> Fetched | Failed:
         """The body, bounded while it streams."""
         bound = self.config.max_bytes
         if (response.content_length or 0) > bound:
@@ -194,13 +214,22 @@ class Client:
         if (response.content_length or 0) <= LARGE_BYTES:
             await _read_up_to(response, data, LARGE_BYTES)
         if not response.content.at_eof():
+            now = asyncio.get_running_loop().time
+            left_s = (limit.when() or now()) - now()
+            limit.reschedule(None)  # waiting for one of our own places is not the host's time
             async with self._large:
+                limit.reschedule(now() + left_s)
                 await _read_up_to(response, data, bound)
         if len(data) > bound:
             return Failed(reason="too_large", detail=f"more than {bound} bytes", http_status=200)
         if encoding in {"", "identity"}:
             return Fetched(data=bytes(data)) if data else Failed(reason="empty", http_status=200)
         return _decompress(bytes(data), encoding, bound)
+
+
+def _both(failure: Failed) -> tuple[Failed, Failed]:
+    """What came, and what became of it."""
+    return failure, failure
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, data: bytearray, bound: int) -> None:
@@ -237,7 +266,7 @@ def _failure(error: BaseException) -> Failed:
     return Failed(reason=reason, detail=detail)
 
 
-def _redirected(url: URL, response: aiohttp.ClientResponse) -> URL | Failed:
+def _redirected(url: URL, response: aiohttp.ClientResponse) -> WebAddress | Failed:
     """Where a redirect leads."""
     location = response.headers.get("Location", "")
     if not location:
@@ -249,7 +278,7 @@ def _redirected(url: URL, response: aiohttp.ClientResponse) -> URL | Failed:
     if isinstance(target, Failed):
         return Failed(reason=target.reason, detail="in a redirect", http_status=response.status)
     assert isinstance(target, WebAddress)
-    return target.url
+    return target
 
 
 def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:

@@ -46,16 +46,21 @@ class Fetcher:
             future.cancel()
             raise
 
-    def decode(self, work: Callable[[], T]) -> "asyncio.Future[T]":
-        """Start work in the decoding threads. Called on the loop."""
-        return asyncio.get_running_loop().run_in_executor(self.pool, work)
+    async def decode(self, work: Callable[[], T]) -> T:
+        """Work in the decoding threads. Cancelled, it is waited for all the same: it may be writing to a file."""
+        started = asyncio.get_running_loop().run_in_executor(self.pool, work)
+        try:
+            return await asyncio.shield(started)
+        except asyncio.CancelledError:
+            await asyncio.wait([started])
+            raise
 
     def close(self) -> None:
         """End the loop and the threads."""
         self.run(self.client.close())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
         self.pool.shutdown()
 

@@ -1,58 +1,97 @@
-"""What is known of a host while it is asked: places for requests, pauses it asked for, whether it is dead."""
+"""What is known of a host while it is asked: places for requests, pauses, whether it is to be left alone."""
 
 import asyncio
 import time
 from dataclasses import dataclass, field
 
-from tasks.pictures.outcome import Failed
+from tasks.pictures.outcome import CIRCUIT_OPEN, Failed
 from tasks.pictures.settings import FetchConfig
 
 # Failures to reach the host itself, rather than a bad answer.
 UNREACHABLE = frozenset({"dns", "connect", "proxy", "tls", "timeout_connect", "timeout_read"})
+OVERLOADED = frozenset({"http_429", "http_5xx"})
 
 
 @dataclass
 class Host:
-    """One host and port. Used by one event loop only."""
+    """One host and port. Used by one event loop only.
+
+    A pause holds requests back; a closed host refuses them at once. It is closed when it asks for a longer pause than
+    may be waited for, and when too many failures follow each other (the circuit breaker): of a host that has answered
+    before only those to reach it count, and it is first given `breaker_s` to come back, as after a restart.
+    """
 
     config: FetchConfig
     places: asyncio.Semaphore = field(init=False)
+    alive: bool = False
     paused_until: float = 0.0
+    pauses_in_a_row: int = 0
     failures_in_a_row: int = 0
-    dead_until: float = 0.0
+    closed_until: float = 0.0
+    closed_for: str = CIRCUIT_OPEN
 
     def __post_init__(self) -> None:
         self.places = asyncio.Semaphore(self.config.concurrency_per_host)
 
     def refusal(self) -> Failed | None:
-        """A failure while the circuit is open; None when the host may be asked."""
-        if self.failures_in_a_row < self.config.breaker_failures:
-            return None
+        """A failure while the host is closed; None when it may be asked."""
         now = time.monotonic()
-        if now < self.dead_until:
-            return Failed(reason="circuit_open", detail=f"{self.failures_in_a_row} failures in a row")
-        # Half open: this one request is let through, and others only if it brings an answer.
-        self.dead_until = now + self.config.breaker_s
+        if now < self.closed_until:
+            return Failed(reason=self.closed_for, detail="the host is left alone for a while")
+        if self.failures_in_a_row >= self.config.breaker_failures:
+            # Half open: this one request is let through, and others only if it brings an answer.
+            self._close(self.config.breaker_s, CIRCUIT_OPEN)
         return None
 
     @property
     def pause_s(self) -> float:
-        """How long a Retry-After still lasts; at most 0 when it is over."""
+        """How long a pause still lasts; at most 0 when it is over."""
         return self.paused_until - time.monotonic()
 
     async def wait(self) -> None:
-        """Wait until a Retry-After is over."""
+        """Wait until a pause is over."""
         while (left_s := self.pause_s) > 0:
             await asyncio.sleep(left_s)
 
     def note(self, failure: Failed | None) -> None:
         """Learn from an answer, or from none."""
-        if failure is not None and failure.reason in UNREACHABLE:
-            self.failures_in_a_row += 1
-            if self.failures_in_a_row >= self.config.breaker_failures:
-                self.dead_until = time.monotonic() + self.config.breaker_s
+        if failure is None or not failure.passing:
+            self.alive, self.pauses_in_a_row = True, 0
+            self.reopen()
+        elif failure.retry_after_s is not None:
+            if failure.retry_after_s > self.config.retry_after_max_s:
+                self._close(failure.retry_after_s, failure.reason)
+            self._pause(min(failure.retry_after_s, self.config.retry_after_max_s))
+        else:
+            self._note_silence(failure)
+
+    def _note_silence(self, failure: Failed) -> None:
+        """Learn from a failure that may pass and says nothing about when."""
+        began = self.pause_s <= 0  # else it was in flight when the pause began
+        if failure.reason in OVERLOADED and began:
+            self.pauses_in_a_row += 1
+            self._pause(min(self.config.backoff_s * 2 ** (self.pauses_in_a_row - 1), self.config.backoff_max_s))
+        if self.alive and failure.reason not in UNREACHABLE:
             return
+        self.failures_in_a_row += 1
+        if self.failures_in_a_row < self.config.breaker_failures:
+            return
+        if self.alive:
+            self.alive, self.failures_in_a_row = False, 0
+            self._pause(self.config.breaker_s)
+        elif began:
+            self._close(self.config.breaker_s, CIRCUIT_OPEN)
+
+    def reopen(self) -> None:
+        """Forget failures; what the host itself asked for stays."""
         self.failures_in_a_row = 0
-        if failure is not None and failure.retry_after_s is not None:
-            pause_s = min(failure.retry_after_s, self.config.retry_after_max_s)
-            self.paused_until = max(self.paused_until, time.monotonic() + pause_s)
+        if self.closed_for == CIRCUIT_OPEN:
+            self.closed_until = 0.0
+
+    def _pause(self, pause_s: float) -> None:
+        self.paused_until = max(self.paused_until, time.monotonic() + pause_s)
+
+    def _close(self, closed_s: float, reason: str) -> None:
+        until = time.monotonic() + closed_s
+        if until > self.closed_until:
+            self.closed_until, self.closed_for = until, reason

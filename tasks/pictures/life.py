@@ -4,9 +4,9 @@ A host that gave a picture before must give that picture again. One that never g
 given up if another host's picture still comes. So an outage never decides which records are in a dataset.
 """
 
-import asyncio
 from collections.abc import Sequence
 
+from model.errors import RunError
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import Address, FileAddress, WebAddress, resolve
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks
@@ -17,17 +17,27 @@ from tasks.pictures.tables import read_table
 WITNESSES = 3  # pictures that are asked for again, so that one lost since does not speak for its host
 
 
-def missing_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher) -> str:
-    """What makes it likely that these addresses fail for an outage; empty if nothing does."""
+def proof_of_life(
+    file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher
+) -> set[str]:
+    """The hosts of addresses that fail which give pictures, before and now.
+
+    Raises:
+        RunError: a host that gave pictures gives none now, or no host does: likely an outage.
+    """
     wanted = {address.host for address in addresses if not isinstance(address, Failed)}
     witnesses = _witnesses(file, base)
-    silent = sorted(host for host in wanted & witnesses.keys() if not fetcher.run(_any_comes(witnesses[host], fetcher)))
-    if silent:
-        return f"{', '.join(silent[:5])} gave pictures before and gives none now"
+    asked = wanted & witnesses.keys()
+    if silent := sorted(host for host in asked if not fetcher.run(_any_comes(witnesses[host], fetcher))):
+        raise _outage(f"{', '.join(silent[:5])} gave pictures before and gives none now")
     others = [address for some in witnesses.values() for address in some[:1]][:WITNESSES]
-    if wanted - witnesses.keys() and not fetcher.run(_any_comes(others, fetcher)):
-        return f"{', '.join(sorted(wanted)[:5])}: no host gives a picture now"
-    return ""
+    if wanted - asked and not fetcher.run(_any_comes(others, fetcher)):
+        raise _outage(f"{', '.join(sorted(wanted)[:5])}: no host gives a picture now")
+    return asked
+
+
+def _outage(what: str) -> RunError:
+    return RunError(f"{what}: this looks like an outage. Nothing is lost: check the network, then resume")
 
 
 def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:
@@ -50,12 +60,11 @@ def _witnesses(file: ChunkFile, base: str | None) -> dict[str, list[Address]]:
 async def _any_comes(addresses: Sequence[Address], fetcher: Fetcher) -> bool:
     """Whether any of the addresses still gives its file."""
 
-    def use(fetched: Fetched) -> "asyncio.Future[Fetched | Failed]":
-        done: asyncio.Future[Fetched | Failed] = asyncio.get_running_loop().create_future()
-        done.set_result(fetched)
-        return done
+    async def use(fetched: Fetched) -> Fetched:
+        return fetched
 
     for address in addresses:
+        fetcher.client.reopen(address)
         answer = await fetcher.client.get(address, use)
         if isinstance(answer.result, Fetched):
             return True

@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
+CIRCUIT_OPEN = "circuit_open"  # not asked for, as its host is left alone
+NOT_ASKED = "not_asked"  # as too much of its chunk fails
 # A picture that fails for one of these is not to be had: the next record of the reserve takes its place.
 FINAL_REASONS = frozenset(
     {
@@ -20,7 +22,7 @@ PASSING_REASONS = frozenset(
     {
         "dns", "connect", "proxy", "tls", "reset", "bad_response",
         "timeout_connect", "timeout_read", "timeout_total",
-        "http_429", "http_5xx", "circuit_open", "unreadable_file",
+        "http_429", "http_5xx", CIRCUIT_OPEN, NOT_ASKED, "unreadable_file",
     }
 )  # fmt: skip
 _OWN_NAMES = {401, 403, 404, 410, 451}

@@ -118,7 +118,7 @@ async def _picture(address: Address, image: ImageConfig, fetcher: Fetcher) -> Pi
         except PictureError as error:
             return Failed(reason=error.reason, detail=error.detail)
 
-    def use(fetched: Fetched) -> "asyncio.Future[Pixels | Failed]":
-        return fetcher.decode(lambda: decoded(fetched.data))
+    async def use(fetched: Fetched) -> Pixels | Failed:
+        return await fetcher.decode(lambda: decoded(fetched.data))
 
     return (await fetcher.client.get(address, use)).result

@@ -103,6 +103,7 @@ class FaultyServer:
     Attributes:
         asked: how often each path was asked for.
         down: while True every connection is cut.
+        leads_to: where /moved/NUMBER is: the base of another server.
     """
 
     def __init__(self, *, latency_s: float = 0.0) -> None:
@@ -110,6 +111,7 @@ class FaultyServer:
         self.headers: list[str] = []
         self.in_flight = self.most_in_flight = 0
         self.down = False
+        self.leads_to = ""
         self.latency_s = latency_s
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -139,6 +141,18 @@ class FaultyServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def restart(self, away_s: float) -> None:
+        """Cut all connections and refuse new ones for a while."""
+
+        async def go_and_come() -> None:
+            self.down = True
+            self._server.close()
+            await asyncio.sleep(away_s)
+            self.down = False
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+
+        asyncio.run_coroutine_threadsafe(go_and_come(), self._loop).result()
 
     @property
     def base(self) -> str:
@@ -199,6 +213,9 @@ class FaultyServer:
         number = _number(path)
         left = int(path.split("left=")[1]) if "left=" in path else 3
         writer.write(_redirect(f"/redirect/{number}?left={left - 1}" if left > 1 else f"/ok/{number}"))
+
+    async def _serve_moved(self, path: str, writer: Writer) -> None:
+        writer.write(_redirect(f"{self.leads_to}/ok/{_number(path)}"))
 
     async def _serve_429_twice(self, path: str, writer: Writer) -> None:
         if self.asked[path] <= 2:
