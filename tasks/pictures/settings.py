@@ -22,7 +22,9 @@ class FetchConfig:
     attempts: int = setting(4, "times that a picture is asked for when the failure may pass")
     backoff_s: float = setting(0.5, "mean wait before the second attempt; doubles with each", unit="s")
     backoff_max_s: float = setting(30.0, "longest wait between attempts", unit="s")
-    retry_after_max_s: float = setting(120.0, "longest Retry-After that is waited for; a host that asks for more is left alone so long", unit="s")
+    retry_after_max_s: float = setting(
+        120.0, "longest Retry-After that is waited for; who asks for more is left alone", unit="s"
+    )
     connect_timeout_s: float = setting(10.0, "time to find and reach the host", unit="s")
     read_timeout_s: float = setting(20.0, "time without a byte, the first one included", unit="s")
     total_timeout_s: float = setting(90.0, "time for one attempt in all, waiting for a turn apart", unit="s")
