@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result, show = options.command(options)
         if result is not None:  # else the command has said everything itself
             _print(result, show, as_json=options.json)
-    except (UserError, ValueError) as error:
-        if isinstance(error, ValueError) and not str(error):
-            raise
+    except UserError as error:
         return _fail(error, WRONG_USE)
     except RunError as error:
         return _fail(error, RUN_FAILED)

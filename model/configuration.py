@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import field
 from typing import Any
 
+from model.errors import SettingError
+
 
 def setting(default: Any, description: str, *, unit: str = "") -> Any:
     """A dataclass field with a default, a description in one sentence, and a unit where it has one."""
@@ -19,11 +21,11 @@ def setting(default: Any, description: str, *, unit: str = "") -> Any:
 
 
 def check(condition: bool, name: str, value: object, bound: str) -> None:
-    """Raise a ValueError that names the field, the value and the bound, unless the condition holds."""
+    """Raise a SettingError that names the field, the value and the bound, unless the condition holds."""
     if not condition:
-        raise ValueError(f"{name} is {value!r}: must be {bound}")
+        raise SettingError(f"{name} is {value!r}: must be {bound}")
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise a ValueError that lists the choices, unless the value is one of them."""
+    """Raise a SettingError that lists the choices, unless the value is one of them."""
     check(value in choices, name, value, "one of " + ", ".join(map(str, choices)))

@@ -51,21 +51,6 @@ class Split:
         return [len(self.captions[caption]) for caption in captions]
 
 
-def open_store(path: Path) -> PictureStore:
-    """Open a picture file.
-
-    Raises:
-        UserError: it is missing, cut short, or of another layout.
-    """
-    try:
-        return PictureStore(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run the data stages first") from None
-    except (OSError, KeyError, ValueError) as error:
-        reason = first_line(error)
-        raise UserError(f"{path} cannot be read ({reason}): delete it and run the data stages again") from None
-
-
 def read_splits(
     store: PictureStore, captions: Path, vocabulary: Vocabulary, *, max_words: int
 ) -> tuple[Split, Split, str]:

@@ -1,16 +1,20 @@
-"""The two errors that a person sees as one line.
+"""The errors that a person sees as one line.
 
     Exception
-    ├── UserError   a mistake that the user can mend        exit code 2
-    └── RunError    the run failed for a reason outside us  exit code 1
+    ├── UserError         a mistake that the user can mend        exit code 2
+    │   └── SettingError  … in a setting: `model.configuration` raises it
+    └── RunError          the run failed for a reason outside us  exit code 1
 
-Configurations raise ``ValueError`` (see `model.configuration`), which the command line shows like a `UserError`.
 Anything else that reaches the top is a defect of ours and keeps its traceback.
 """
 
 
 class UserError(Exception):
     """Wrong use or bad input. The message is one line: what, where, what to do."""
+
+
+class SettingError(UserError, ValueError):
+    """A setting out of its bounds. A ValueError too: Pydantic, which builds the settings, passes on nothing else."""
 
 
 class RunError(Exception):

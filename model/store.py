@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.configuration import check_choice
+from model.errors import UserError, first_line
 from model.files import atomic_path, write_at
 from model.picture import DECODER
 
@@ -114,8 +115,7 @@ class PictureStore:
     """Reads a store. May be copied to other processes at any time (pickled or forked): each opens the file itself.
 
     Raises:
-        OSError: there is no such file, or it is no HDF5 file.
-        ValueError: it is an HDF5 file of another layout, or a damaged one.
+        UserError: the file is missing, cut short, damaged, or of another layout.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -123,15 +123,18 @@ class PictureStore:
         self._opened: _Opened | None = None
         try:
             self._read_description()
-        except (RuntimeError, KeyError) as error:  # what h5py raises on a damaged file
-            raise ValueError(f"{path} is damaged: {error}") from error
+        except FileNotFoundError:
+            raise UserError(f"{path} does not exist: run the data stages first") from None
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:  # h5py's, of a damaged file
+            reason = first_line(error)
+            raise UserError(f"{path} cannot be read ({reason}): delete it and run the data stages again") from None
 
     def _read_description(self) -> None:
         """Read all but the pictures."""
         with h5py.File(self.path, "r") as file:
             if "images" not in file or file.attrs.get("schema_version") != SCHEMA_VERSION:
                 version = file.attrs.get("schema_version")
-                raise ValueError(f"{self.path} is no picture store of schema {SCHEMA_VERSION} (it says {version})")
+                raise ValueError(f"no picture store of schema {SCHEMA_VERSION}, it says {version}")
             images = file["images"]
             facts = {name: _plain(value) for name, value in file.attrs.items()}
             self.info = StoreInfo(rows=len(images), **facts)

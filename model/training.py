@@ -12,12 +12,13 @@ import torch
 
 from model import distributed
 from model.captioner import Captioner
-from model.dataset import Split, open_store, read_splits
+from model.dataset import Split, read_splits
 from model.device import choose_device, out_of_memory_says
 from model.errors import UserError
 from model.loop import Loop
 from model.report import EpochReport, Sample, TrainResult
 from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig, fixed_settings
+from model.store import PictureStore
 from model.text import text_hash
 from model.together import train_together
 from model.vocabulary import Vocabulary
@@ -77,7 +78,7 @@ def train(
             on_epoch=on_epoch or (lambda _: None), on_progress=on_progress,
         )  # fmt: skip
     device = choose_device(config.device, local_rank=distributed.local_rank())
-    store = open_store(pictures)
+    store = PictureStore(pictures)
     words = Vocabulary.load(vocabulary)
     training, validation, digest = read_splits(store, captions, words, max_words=config.max_words)
     _check(config, encoder, training)

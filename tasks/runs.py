@@ -236,7 +236,7 @@ def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[Open
         except BaseException as error:
             from prefect.exceptions import TerminationSignal  # seconds to import, but here in a flow it is there
 
-            reason = str(error) if isinstance(error, UserError | RunError | ValueError) else repr(error)
+            reason = str(error) if isinstance(error, UserError | RunError) else repr(error)
             if isinstance(error, KeyboardInterrupt):
                 reason = "stopped with Ctrl-C"
             # SIGTERM, as of a worker that goes or a machine that stops. Whether the process still writes this or not

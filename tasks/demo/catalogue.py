@@ -80,7 +80,7 @@ def make_catalog(
         processes: that draw; as many as there are cores by default, one for small catalogues.
 
     Raises:
-        ValueError: `items` is less than 1.
+        SettingError: `items` is less than 1.
         UserError: the folder cannot be written.
     """
     check(items >= 1, "items", items, "at least 1")

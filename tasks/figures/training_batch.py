@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.dataset import EpochBatches, Pictures, open_store, read_splits
+from model.dataset import EpochBatches, Pictures, read_splits
 from model.settings import TrainConfig
+from model.store import PictureStore
 from model.vocabulary import Vocabulary
 from tasks.figures.sheets import draw_batch
 
@@ -28,7 +29,7 @@ def draw_training_batch(
         config: seed, batch size, augmentation.
         path: where to, without suffix.
     """
-    store = open_store(pictures)
+    store = PictureStore(pictures)
     words = Vocabulary.load(vocabulary)
     split, _, _ = read_splits(store, captions, words, max_words=config.max_words)
     epoch = min(config.freeze_encoder_epochs + 1, config.epochs)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from model.errors import UserError
 from model.picture import ImageConfig
 from model.store import PictureStore
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks, pixel_rule
@@ -73,7 +74,7 @@ def _find_in_stores(folder: Path, wanted: list[str], image: ImageConfig, found: 
     for name in ("train.h5", "test.h5"):
         try:
             store = PictureStore(folder / name)
-        except (OSError, ValueError):
+        except UserError:
             continue
         if all(str(getattr(store.info, name)) == value for name, value in pixel_rule(image).items()):
             stores[name] = store

@@ -6,11 +6,14 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from prefect.states import Failed
 
 from flows import launch, server
-from flows.cli import make_parser
+from flows.cli import main, make_parser
 from flows.commands import request_of
-from model.errors import RunError, UserError
+from model.errors import RunError, SettingError, UserError
+from model.settings import SearchConfig
+from tasks.step import worth_a_retry
 from tests.command import SMALL, run
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
@@ -30,6 +33,25 @@ def refused(*arguments: str | Path, code: int = 2) -> str:
     assert "Traceback" not in done.stderr
     [line] = [text for text in done.stderr.splitlines() if text.startswith("ec-descr-gen: ")]
     return line
+
+
+def test_a_librarys_error_keeps_its_traceback_and_a_settings_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.commands.runs", lambda _: (int("not a number"), None))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(["runs"])
+    monkeypatch.setattr("flows.commands.runs", lambda _: (SearchConfig(beam_size=0), None))
+    assert main(["runs"]) == 2
+    assert capsys.readouterr().err == "ec-descr-gen: search.beam_size is 0: must be at least 1\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(UserError("mend it"), False), (SettingError("mend it"), False), (ValueError("odd"), True), (OSError(), True)],
+)
+def test_a_step_is_tried_again_unless_the_user_must_mend_something(error: Exception, again: bool) -> None:
+    assert worth_a_retry(mock.Mock(), mock.Mock(), Failed(data=error)) == again
 
 
 def test_a_missing_catalogue_is_named(tmp_path: Path) -> None:

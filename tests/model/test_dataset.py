@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.augmentation import augment, views
-from model.dataset import Batch, EpochBatches, Pictures, Split, open_store, read_splits
+from model.dataset import Batch, EpochBatches, Pictures, Split, read_splits
 from model.errors import UserError
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
@@ -16,7 +16,7 @@ from tests.model.parts import write_data
 
 
 def read(data: Path, max_words: int = 50) -> tuple[PictureStore, Split, Split]:
-    store = open_store(data / "train.h5")
+    store = PictureStore(data / "train.h5")
     vocabulary = Vocabulary.load(data / "vocabulary.json")
     return store, *read_splits(store, data / "captions.parquet", vocabulary, max_words=max_words)[:2]
 
@@ -131,7 +131,7 @@ def test_an_empty_split(tmp_path: Path, train: int, validation: int, name: str) 
 
 def test_a_missing_picture_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist: run the data stages"):
-        open_store(tmp_path / "train.h5")
+        PictureStore(tmp_path / "train.h5")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
@@ -140,7 +140,7 @@ def test_a_picture_file_cut_short(tmp_path: Path, kept: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(UserError, match=r"train\.h5 cannot be read .* delete it and run the data stages again"):
-        open_store(path)
+        PictureStore(path)
 
 
 def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 99
     with pytest.raises(UserError, match="99"):
-        open_store(path)
+        PictureStore(path)
 
 
 def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:

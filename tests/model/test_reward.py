@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.dataset import open_store, read_splits
+from model.dataset import read_splits
 from model.decoder import Decoder
 from model.errors import RunError, UserError
 from model.grid import Grid
 from model.metrics.cider import cider_d_each
 from model.reward import CAPTIONS_A_PICTURE, RATE, SAMPLES, SHARPNESS, Judge, praise, sample
+from model.store import PictureStore
 from model.vocabulary import Vocabulary
 from tests.model.parts import DECODER, TRAIN, random_decoder, random_grid, run_training, small_vocabulary, write_data
 
@@ -125,7 +126,7 @@ def test_equal_rewards_teach_nothing() -> None:
 def test_the_reward_is_cider_d_with_the_end_as_a_word(tmp_path: Path) -> None:
     data = write_data(tmp_path, train=10, references=2)
     words = Vocabulary.load(data / "vocabulary.json")
-    training, _, _ = read_splits(open_store(data / "train.h5"), data / "captions.parquet", words, max_words=50)
+    training, _, _ = read_splits(PictureStore(data / "train.h5"), data / "captions.parquet", words, max_words=50)
     judge = Judge(training, words)
     pictures = [3, 7]
     texts = [training.references[3][0], training.references[5][1][:2]]

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from model.errors import UserError
 from model.picture import DECODER
 from model.store import COMPRESSIONS, PictureStore, StoreInfo, write_store
 
@@ -172,8 +173,20 @@ def test_a_file_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
 def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["images"] = np.zeros((2, 4, 4, 3), np.uint8)
-    with pytest.raises(ValueError, match="no picture store of schema 3"):
+    with pytest.raises(
+        UserError, match=r"other\.h5 cannot be read \(no picture store of schema 3.*run the data stages"
+    ):
         PictureStore(tmp_path / "other.h5")
+
+
+def test_a_damaged_file_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "train.h5"
+    write_store(path, rows(), INFO)
+    with h5py.File(path, "r+") as file:
+        del file["record_id"]
+        file.attrs["colour"] = "red"
+    with pytest.raises(UserError, match=r"train\.h5 cannot be read .* delete it and run the data stages again"):
+        PictureStore(path)
 
 
 def test_walking_through_a_store_takes_no_memory_that_grows_with_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import torchvision
 from torch import Tensor
 
 from model.average import WeightAverage
-from model.dataset import Pictures, open_store, read_splits
+from model.dataset import Pictures, read_splits
 from model.describer import Describer
 from model.device import as_before, choose_precision, out_of_memory_says
 from model.directory import add_facts, load_model, read_config
@@ -372,7 +372,7 @@ def test_what_two_processes_report_is_of_the_model_that_they_save(tmp_path: Path
     data = write_data(tmp_path / "data", train=13, validation=5)
     result = run_training(data, tmp_path / "run", encoder=NOTHING, epochs=1, processes=2, average=average)
     captioner, words, _ = load_model(result.model_dir)
-    store = open_store(data / "train.h5")
+    store = PictureStore(data / "train.h5")
     _, validation, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
     found = validate(
         captioner, Pictures(store), None, validation, words, search_config=SEARCH, batch_size=4, regularisation=1.0,
