@@ -442,6 +442,27 @@ def test_another_size_or_another_url_is_fetched(server: FaultyServer, tmp_path: 
     assert other.write_sample(numbered(3, "chunked")).fetch().pack().reused == 0
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", bytes(4000)])
+@pytest.mark.parametrize("earlier_is_packed", [True, False])
+def test_a_damaged_table_of_an_earlier_dataset_is_named_once_and_the_other_datasets_are_used(
+    server: FaultyServer, earlier_is_packed: bool, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, whole = (
+        Dataset(tmp_path / name, base=server.base, config=CONFIG).write_sample(numbered(30)).fetch() for name in "ab"
+    )
+    whole.pack()
+    if earlier_is_packed:
+        damaged.pack()
+        table = damaged.folder / "outcomes.parquet"
+    else:
+        table = next(existing_chunks(damaged.folder, damaged.image)).outcomes
+    table.write_bytes(content)
+    again = Dataset(tmp_path / "c", base=server.base, config=CONFIG, earlier=[damaged.folder, whole.folder])
+    assert again.write_sample(numbered(30)).fetch().pack().reused == 30
+    [line] = [record.getMessage() for record in caplog.records if record.name == "tasks.pictures.reuse"]
+    assert line.startswith(f"{table} cannot be read, so its pictures are not taken again: ")
+
+
 @pytest.mark.parametrize("damage", ["pixels", "structure", "gone"])
 def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage: str, tmp_path: Path) -> None:
     earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
