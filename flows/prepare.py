@@ -12,6 +12,7 @@ from tasks.catalog.sampling import check_learnable
 from tasks.deduplicate import deduplicate
 from tasks.fetch import fetch
 from tasks.pack import pack
+from tasks.pictures.address import check_base
 from tasks.read import Dataset, read
 from tasks.report import report
 from tasks.runs import OpenRun, Request, recorded
@@ -43,10 +44,12 @@ def find_dataset(run: OpenRun, settings: Settings) -> Dataset:
     """Read the catalogue of a run: the first of the data stages.
 
     Raises:
-        UserError, RunError: see the step.
+        UserError, RunError: the base is no place of pictures; see the step.
     """
     request = run.record.request
     run.note(stage="read")
+    if request.image_base_url:
+        check_base(request.image_base_url)
     dataset = read(
         Path(request.catalog),
         workdir=run.workdir,

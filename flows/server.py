@@ -21,6 +21,7 @@ from flows.keeper import GRACE_S
 from model.errors import RunError, UserError
 from tasks.catalog.urls import without_secrets
 from tasks.lock import hold, lock_facts
+from tasks.pictures.address import asking_fault
 from tasks.served import credentials, served, up_path
 
 START_TIMEOUT_S = 600.0  # of our own: seconds on a quiet machine, minutes on a busy one
@@ -128,8 +129,9 @@ class PrefectServer:
         """
         os.environ.update(prefect_environment(self.workdir))
         self.api_url = running_server(self.workdir) or os.environ.get("PREFECT_API_URL", "")
-        if self.api_url and not self.api_url.startswith(("http://", "https://")):
-            raise UserError(f"PREFECT_API_URL is {self.api_url}, which is no http address: mend it, or unset it")
+        if self.api_url and (fault := asking_fault(self.api_url)):
+            shown = without_secrets(self.api_url)
+            raise UserError(f"PREFECT_API_URL is {shown}, which cannot be asked ({fault}): mend it, or unset it")
         if not self.api_url:
             assert "prefect" not in sys.modules, "the server's address must be known before Prefect is imported"
             atexit.register(self.stop)

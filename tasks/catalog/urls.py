@@ -26,6 +26,11 @@ def url_fault(url: str) -> str:
     return "is no path" if " " in url and "." not in url.rpartition("/")[2] else ""
 
 
+def is_web(text: str) -> bool:
+    """Whether a text, such as the value of --image-base-url, means a URL; else it is a file or a folder."""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def is_relative(url: str) -> bool:
     """Whether a well-formed url needs a base."""
     return _SCHEME.match(url) is None
@@ -64,7 +69,7 @@ def resolve_url(url: str, base: str) -> str | Path:
         return url
     if not base:
         raise ValueError(f"{url!r} is relative and no --image-base-url is given")
-    if _HOST.match(base) and base[:4].lower() == "http":
+    if is_web(base):
         return urljoin(base.rstrip("/") + "/", quote(url.lstrip("/"), safe="/%?=&;,+~@!$'()*"))
     folder = Path(base).resolve()
     path = (folder / url.lstrip("/")).resolve()

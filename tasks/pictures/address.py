@@ -3,14 +3,17 @@
 import errno
 import hashlib
 import ipaddress
+import os
 import re
 import socket
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from yarl import URL
 
-from tasks.catalog.urls import resolve_url
+from model.errors import UserError
+from tasks.catalog.urls import is_web, resolve_url, without_secrets
 from tasks.pictures.outcome import Failed
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
@@ -73,9 +76,39 @@ class FileAddress:
 Address = WebAddress | FileAddress
 
 
-def is_web(text: str) -> bool:
-    """Whether a base is a URL; else it is a folder."""
-    return bool(re.match(r"(?i)^https?://", text))
+def check_base(base: str) -> None:
+    """Check the value of --image-base-url: a URL that can be asked, or a folder that can be read.
+
+    Raises:
+        UserError: it is neither.
+    """
+    is_url = "://" in base
+    if fault := asking_fault(base) if is_url else _folder_fault(Path(base)):
+        shown = without_secrets(base) if is_url else base
+        raise UserError(
+            f"--image-base-url {shown} is neither a URL nor a folder that can be read ({fault}): "
+            "name where the pictures are"
+        )
+
+
+def asking_fault(url: str) -> str:
+    """Why a URL, as a user names it, cannot be asked for anything; empty if it can."""
+    if not is_web(url):
+        return "a URL begins with http:// or https://"
+    place = _web(url)
+    if isinstance(place, Failed):
+        return place.detail or "no such host or port is possible"
+    return "" if place.url.port else "no such port is possible"
+
+
+def _folder_fault(folder: Path) -> str:
+    """Why files of a folder cannot be read; empty if they can."""
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            return "it is a file"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)
 
 
 def resolve(url: str, base: str | None) -> Address | Failed:

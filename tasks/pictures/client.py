@@ -16,12 +16,12 @@ from typing import Generic, TypeVar
 import aiohttp
 from yarl import URL
 
+from tasks.catalog.urls import is_web
 from tasks.pictures.address import (
     Address,
     FileAddress,
     PrivateAddressError,
     WebAddress,
-    is_web,
     origin,
     public_socket,
     resolve,
@@ -59,7 +59,9 @@ class Client:
 
     def __init__(self, config: FetchConfig, named: Collection[str]) -> None:
         self.config = config
-        self._trusted = {origin(URL(one)) for one in named if is_web(one)}
+        self._trusted = {
+            origin(place.url) for one in named if is_web(one) and isinstance(place := resolve(one, None), WebAddress)
+        }
         self._proxies = Proxies()
         self._places = asyncio.Semaphore(config.concurrency)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)

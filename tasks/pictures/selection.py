@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
-from tasks.pictures.address import address_key, is_web, resolve
+from tasks.pictures.address import address_key, check_base, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_chunks
 from tasks.pictures.outcome import Outcome
 from tasks.pictures.settings import FetchConfig
@@ -143,9 +142,10 @@ def next_chunks(
         find_repeats: which rows to drop for equal pixels; None to drop none.
 
     Raises:
-        UserError: the base is a folder that is not there.
+        UserError: the base is no URL, and no folder that can be read.
     """
-    check_base(base_url)
+    if base_url is not None:
+        check_base(base_url)
     remove_partial_chunks(folder)
     _remove_unsound(folder, image)
     splits = read_splits(folder)
@@ -157,16 +157,6 @@ def next_chunks(
         for first, stop in _ranges(wanted[name])
         for start in range(first, stop, config.chunk_rows)
     ]
-
-
-def check_base(base_url: str | None) -> None:
-    """Check that a base folder is there.
-
-    Raises:
-        UserError: it is not.
-    """
-    if base_url is not None and not is_web(base_url) and not Path(base_url).is_dir():
-        raise UserError(f"--image-base-url {base_url} is neither a URL nor a folder: name where the pictures are")
 
 
 def _remove_unsound(folder: Path, image: ImageConfig) -> None:

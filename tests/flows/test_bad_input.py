@@ -11,8 +11,11 @@ from prefect.states import Failed
 from flows import launch, server
 from flows.cli import main, make_parser
 from flows.commands import request_of
+from flows.prepare import find_dataset
+from flows.settings import Settings
 from model.errors import RunError, SettingError, UserError
 from model.settings import SearchConfig
+from tasks.runs import Request, recorded
 from tasks.step import worth_a_retry
 from tests.command import SMALL, run
 
@@ -92,7 +95,7 @@ def test_too_few_records_for_an_exact_sample_says_how_many_there_are(shop: Path,
         (["--set", "train.epochs"], "write --set section.key=value"),
         (["--set", "train.epochs=3", "--set", "train.epochs.x=4"], "train.epochs is 3, no mapping"),
         (["--config", "none.yaml"], "cannot read the configuration none.yaml"),
-        (["--image-base-url", "none"], "neither a URL nor a folder"),
+        (["--image-base-url", "none"], "none is neither a URL nor a folder that can be read (No such file"),
     ],
 )
 def test_wrong_settings_name_the_setting_and_the_bound(
@@ -133,6 +136,15 @@ def test_files_that_settings_name_are_found_again_from_another_folder(
     assert settings["encoder"]["weights"] == str(tmp_path / "weights.safetensors")
     assert settings["train"]["warm_start"] == "none.here"
     assert settings["score"]["writers"] == {"person": str(tmp_path / "texts.json")}
+
+
+def test_the_data_stages_begin_with_the_base_for_a_deployed_run_too(shop: Path, tmp_path: Path) -> None:
+    request = Request(flow="prepare", catalog=str(shop), image_base_url="http://[bad/", settings={})
+    with (
+        pytest.raises(UserError, match=r"--image-base-url http://\[bad/ is neither a URL nor a folder"),
+        recorded(tmp_path / "w", "00000001-run", request) as opened,
+    ):
+        find_dataset(opened, Settings())
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:
@@ -193,6 +205,19 @@ def test_a_prefect_server_that_is_named_and_does_not_answer_is_named_back_withou
         server.PrefectServer(tmp_path).start().wait()
     assert str(refused_by.value) == (
         f"Prefect's server does not answer at http://{place}: start it, or unset PREFECT_API_URL"
+    )
+
+
+@pytest.mark.parametrize("place", ["[bad/api", "127.0.0.1:99999/api"])
+def test_a_prefect_server_whose_address_is_none_is_refused_at_once(tmp_path: Path, place: str) -> None:
+    with (
+        mock.patch.dict(os.environ, {"PREFECT_API_URL": f"http://me:swordfish@{place}"}),
+        pytest.raises(UserError) as refused_by,
+    ):
+        server.PrefectServer(tmp_path).start()
+    assert str(refused_by.value) == (
+        f"PREFECT_API_URL is http://{place}, which cannot be asked (no such host or port is possible): "
+        "mend it, or unset it"
     )
 
 

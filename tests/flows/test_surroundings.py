@@ -81,5 +81,6 @@ def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
 
 def test_an_address_of_prefect_that_is_none_is_named(tmp_path: Path) -> None:
     done = shell(f"prepare --catalog README.md --workdir {tmp_path}", PREFECT_API_URL="foo")
-    wanted = "ec-descr-gen: PREFECT_API_URL is foo, which is no http address: mend it, or unset it\n"
+    fault = "a URL begins with http:// or https://"
+    wanted = f"ec-descr-gen: PREFECT_API_URL is foo, which cannot be asked ({fault}): mend it, or unset it\n"
     assert (done.returncode, done.stderr) == (2, wanted)

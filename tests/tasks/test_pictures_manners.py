@@ -15,13 +15,14 @@ from pathlib import Path
 import h5py
 import pyarrow.parquet as pq
 import pytest
+from yarl import URL
 
 from model.errors import RunError, UserError
 from model.picture import ImageConfig
-from tasks.pictures.address import is_public
+from tasks.pictures.address import check_base, is_public
 from tasks.pictures.chunk_files import existing_chunks, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
-from tasks.pictures.client import LARGE_AT_ONCE
+from tasks.pictures.client import LARGE_AT_ONCE, Client
 from tasks.pictures.fetcher import shared_fetcher
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
@@ -415,6 +416,54 @@ def test_nothing_outside_the_folder_is_read(pictures: Path, tmp_path: Path) -> N
 def test_a_base_that_is_no_folder_is_the_user_s_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--image-base-url .*nowhere is neither a URL nor a folder"):
         Dataset(tmp_path, base=str(tmp_path / "nowhere"), config=CONFIG).write_sample(numbered(1)).fetch()
+
+
+@pytest.mark.parametrize(
+    ("base", "fault"),
+    [
+        ("http://h:99999/", "no such host or port is possible"),
+        ("http://h:0/", "no such port is possible"),
+        ("http://[bad/", "no such host or port is possible"),
+        ("HTTPS://a..b/", "no such host name is possible"),
+        ("http:///shop", "no such host name is possible"),
+        ("ftp://h/", "a URL begins with http:// or https://"),
+        ("file", "it is a file"),
+        ("loop", "Too many levels of symbolic links"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_base_that_can_lead_to_no_picture_is_named_with_its_fault(
+    base: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("loop").symlink_to("loop")
+    with pytest.raises(UserError) as refused:
+        check_base(base)
+    assert str(refused.value).startswith(f"--image-base-url {base} is neither a URL nor a folder that can be read (")
+    assert f"({fault})" in str(refused.value)
+
+
+def test_a_base_that_may_not_be_opened_is_refused_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for base in (str(tmp_path), "http://127.0.0.1:8000", "http://[::1]/", "https://me:swordfish@cdn.example/shop?a=b"):
+        check_base(base)
+    monkeypatch.setattr("os.access", lambda *_: False)  # as for any user but root
+    with pytest.raises(UserError, match=r"\(Permission denied\)"):
+        check_base(str(tmp_path))
+    with pytest.raises(UserError) as refused:
+        check_base("http://me:swordfish@h:99999/")
+    assert "swordfish" not in str(refused.value)
+
+
+def test_a_named_url_that_is_none_spoils_nothing_for_the_others() -> None:
+    async def trusted() -> bool:
+        client = Client(CONFIG, ["http://[bad", "http://h:99999/", "http://127.0.0.1:8000/a.jpg"])
+        await client.close()
+        return client._trusts(URL("http://127.0.0.1:8000/b.jpg"))
+
+    assert asyncio.run(trusted())
 
 
 @pytest.mark.parametrize("earlier_is_packed", [True, False])
