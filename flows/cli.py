@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import RunError, UserError
+from model.text import SPLITS
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
@@ -156,7 +157,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("runs", "runs, and the command that resumes each", "commands.runs")
     evaluate = add("evaluate", "score a model on any catalogue", "commands.evaluate", settings, source)
     evaluate.add_argument("--model", required=True, metavar="URI_OR_DIR", help="models:/… or a folder")
-    evaluate.add_argument("--split", default="", metavar="NAME", help="train, validation, test, all (test, if any)")
+    evaluate.add_argument(
+        "--split", default="", metavar="NAME", choices=(*SPLITS, "all"), help=f"{', '.join(SPLITS)}, all (test, if any)"
+    )
     evaluate.add_argument("--beam-size", type=int, metavar="K", help="beams of the search")
     describe = add(
         "describe",

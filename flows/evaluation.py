@@ -9,9 +9,11 @@ import pandas as pd
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.named import check_to_score
 from flows.prepare import data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
+from model.configuration import check
 from model.directory import read_config
 from model.errors import UserError
 from model.picture import ImageConfig
@@ -19,6 +21,7 @@ from model.settings import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
 from tasks.runs import OpenRun, Request, recorded
 from tasks.scoring.pages import run_note
+from tasks.scoring.products import check_split
 from tasks.scoring.report import ScoreReport
 from tasks.tracking import start_run
 from tasks.tracking.facts import environment_tags
@@ -64,13 +67,16 @@ def evaluation(
 
 def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     request = run.record.request
-    model, split = request.options["model"], request.options["split"]
+    model, split, beam_size = (request.options[name] for name in ("model", "split", "beam_size"))
+    check_split(split)
+    check(not beam_size or beam_size.isdecimal(), "beam_size", beam_size, "a whole number above 0")
+    check_to_score(settings)
     registry = Registry(settings.tracking, run.workdir)
     model_dir = registry.fetch(model, run.workdir / "models") if model.startswith("models:/") else Path(model)
     config = read_config(model_dir)
     search = SearchConfig(**config.get("search", {}))
-    if request.options["beam_size"]:
-        search = replace(search, beam_size=int(request.options["beam_size"]))
+    if beam_size:
+        search = replace(search, beam_size=int(beam_size))
     # As the model's own: the same pictures, and the same products in its training split.
     sample = replace(settings.sample, split_seed=config.get("split_seed", settings.sample.split_seed))
     settings = replace(settings, image=ImageConfig(**config["image"]), sample=sample)

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.named import check_to_train
 from flows.prepare import data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
@@ -41,6 +42,7 @@ def pipeline(
     settings = settings or Settings()
     request = Request(flow="pipeline", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
     with recorded(Path(workdir), flow_run.id, request) as run:
+        check_to_train(settings)
         result = all_stages(run, settings)
         run.note(result=result)
     return result

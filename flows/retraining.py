@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.champion import champions_settings
+from flows.named import check_to_train
 from flows.pipeline import all_stages
 from flows.prepare import find_dataset
 from flows.reasons import TOLD, catalogue_name
@@ -51,6 +52,7 @@ def retraining(
 
 
 def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
+    check_to_train(settings)
     registry = Registry(settings.tracking, run.workdir)
     champion = registry.champion()  # a registry that does not answer is told now, not after hours of training
     dataset = find_dataset(run, settings)

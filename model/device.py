@@ -25,16 +25,24 @@ def _say(line: str) -> None:
     logger.info(line)
 
 
+def check_device(wanted: str) -> None:
+    """Check that the device for `wanted` is there.
+
+    Raises:
+        UserError: CUDA is asked for and absent.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device is cuda, but PyTorch sees no CUDA device here: set train.device=cpu or auto")
+
+
 def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     """The device for `wanted` (auto, cpu, cuda).
 
     Raises:
         UserError: CUDA is asked for and absent, or there are more processes than devices.
     """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise UserError("train.device is cuda, but PyTorch sees no CUDA device here: set train.device=cpu or auto")
-    if wanted == "cpu" or not available:
+    check_device(wanted)
+    if wanted == "cpu" or not torch.cuda.is_available():
         _say(f"running on the CPU: {'asked for' if wanted == 'cpu' else 'PyTorch sees no CUDA device'}")
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():

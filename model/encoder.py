@@ -100,6 +100,18 @@ class Encoder(nn.Module):
         return attention_grid(features.float(), own, self.config.grid)
 
 
+def check_encoder(config: EncoderConfig) -> None:
+    """Check that there is such a network and, if it is given, the file of its weights, without computing anything.
+
+    Raises:
+        UserError: the name is unknown or no encoder's, or the file is missing or holds no weights.
+    """
+    with torch.device("meta"):  # shapes alone
+        Encoder(config, load_weights=False)
+    if config.weights not in {"imagenet", "none"}:
+        _file(Path(config.weights))
+
+
 def _network(name: str) -> nn.Module:
     try:
         network: nn.Module = torchvision.models.get_model(name, weights=None)
@@ -107,7 +119,7 @@ def _network(name: str) -> nn.Module:
         raise UserError(
             f"encoder.name is {name!r}, which torchvision does not have: try resnet101, resnet18 or squeezenet1_1"
         ) from None
-    except TypeError:  # networks that insist on arguments
+    except (TypeError, OSError):  # networks that insist on arguments, or on a part's own weights
         raise UserError(f"encoder.name is {name!r}, which cannot be an encoder: try resnet101") from None
     return network
 

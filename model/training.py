@@ -81,7 +81,8 @@ def train(
     store = PictureStore(pictures)
     words = Vocabulary.load(vocabulary)
     training, validation, digest = read_splits(store, captions, words, max_words=config.max_words)
-    _check(config, encoder, training)
+    check_freezing(config, encoder)
+    _check_batch(config, training)
     if training.cut:
         logger.warning("%d training captions are longer than train.max_words = %d: cut", training.cut, config.max_words)
     with (
@@ -133,12 +134,20 @@ def train(
     return result
 
 
-def _check(config: TrainConfig, encoder: EncoderConfig, training: Split) -> None:
+def check_freezing(config: TrainConfig, encoder: EncoderConfig) -> None:
+    """Check that an encoder that starts from nothing is not to be frozen.
+
+    Raises:
+        UserError: it is.
+    """
     if not encoder.pretrained and config.freeze_encoder_epochs:
         raise UserError(
             "train.freeze_encoder_epochs is above 0, but encoder.weights is none: an encoder that starts from nothing "
             "must learn; set one of the two"
         )
+
+
+def _check_batch(config: TrainConfig, training: Split) -> None:
     count = len(training.captions)
     if config.batch_size > count:
         raise UserError(

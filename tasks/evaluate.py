@@ -158,6 +158,21 @@ def side_by_side(
     return compared
 
 
+def read_writers(files: dict[str, str]) -> dict[str, dict[str, str]]:
+    """The files of other writers: name -> record id -> text.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    writers = {}
+    for name, path in files.items():
+        try:
+            writers[name] = {str(record_id): str(text) for record_id, text in read_json(Path(path)).items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError(f"score.writers.{name} = {path} is no JSON object {{record id: text}}: {error}") from None
+    return writers
+
+
 def other_writers(files: dict[str, str], products: Products) -> dict[str, dict[str, Sequence[str]]]:
     """What other writers said of the same products, in words: name -> record id -> words.
 
@@ -165,15 +180,11 @@ def other_writers(files: dict[str, str], products: Products) -> dict[str, dict[s
         UserError: a file cannot be read, or says nothing of a product.
     """
     writers: dict[str, dict[str, Sequence[str]]] = {}
-    for name, path in files.items():
-        try:
-            texts = {str(record_id): str(text) for record_id, text in read_json(Path(path)).items()}
-        except (OSError, ValueError, AttributeError) as error:
-            raise UserError(f"score.writers.{name} = {path} is no JSON object {{record id: text}}: {error}") from None
+    for name, texts in read_writers(files).items():
         missing = [record_id for record_id in products.table["record_id"] if record_id not in texts]
         if missing:
             raise UserError(
-                f"score.writers.{name} = {path} says nothing of {len(missing)} products, such as {missing[0]}"
+                f"score.writers.{name} = {files[name]} says nothing of {len(missing)} products, such as {missing[0]}"
             )
         writers[name] = {record_id: tokenize(texts[record_id]) for record_id in products.table["record_id"]}
     return writers

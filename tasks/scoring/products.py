@@ -87,6 +87,16 @@ def picture_hashes(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"record_id": table["record_id"], "picture": table["digest"].str[:HASH_CHARACTERS]})
 
 
+def check_split(split: str) -> None:
+    """Check the name of a split to score; empty for the default.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if split not in {"", *SPLITS, ALL}:
+        raise UserError(f"there is no split {split!r}: choose {', '.join(SPLITS)} or {ALL}")
+
+
 def read_products(folder: Path, *, data: str, split: str = "") -> Products:
     """The products of one split of a dataset; by default test, else validation, else all.
 
@@ -98,12 +108,11 @@ def read_products(folder: Path, *, data: str, split: str = "") -> Products:
     Raises:
         UserError: the split is unknown or has no product.
     """
+    check_split(split)
     captions = pq.read_table(folder / "captions.parquet").to_pandas()
     present = set(captions["split"])
     if not split:
         split = next((name for name in ("test", "validation") if name in present), ALL)
-    if split not in {*SPLITS, ALL}:
-        raise UserError(f"there is no split {split!r}: choose {', '.join(SPLITS)} or {ALL}")
     table = captions if split == ALL else captions[captions["split"] == split]
     if table.empty:
         raise UserError(f"the {split} split of {data} has no product; it has: {', '.join(sorted(present)) or 'none'}")

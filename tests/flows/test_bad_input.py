@@ -2,17 +2,24 @@
 
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pytest
+import torch
 from prefect.states import Failed
 
 from flows import launch, server
 from flows.cli import main, make_parser
 from flows.commands import request_of
+from flows.evaluation import evaluation
+from flows.pipeline import pipeline
 from flows.prepare import find_dataset
-from flows.settings import Settings
+from flows.retraining import retraining
+from flows.settings import Settings, compose
 from model.errors import RunError, SettingError, UserError
 from model.settings import SearchConfig
 from tasks.runs import Request, recorded
@@ -111,6 +118,10 @@ def test_wrong_settings_name_the_setting_and_the_bound(
         (["up", "--prefect-port", "70000"], "argument --prefect-port: 70000 is not in 0 to 65535"),
         (["serve-images", ".", "--port", "-1"], "argument --port: -1 is not in 0 to 65535"),
         (["runs", "--workdir", "a?b"], "argument --workdir: a?b holds ?: choose a folder without such a character"),
+        (
+            ["evaluate", "--model", "m", "--catalog", "c.csv", "--split", "tset"],
+            "argument --split: invalid choice: 'tset'",
+        ),
         (["publish", "catalog.csv", "--set", "catalog.columns.description=body"], "unrecognized arguments: --set"),
     ],
 )
@@ -145,6 +156,50 @@ def test_the_data_stages_begin_with_the_base_for_a_deployed_run_too(shop: Path, 
         recorded(tmp_path / "w", "00000001-run", request) as opened,
     ):
         find_dataset(opened, Settings())
+
+
+@pytest.mark.parametrize("flow", [pipeline, retraining])
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("encoder.name=resnet1001", "encoder.name is 'resnet1001', which torchvision does not have"),
+        ("encoder.weights=none.pt", "encoder.weights is none.pt, which is no file"),
+        ("train.freeze_encoder_epochs=1", "encoder.weights is none"),
+        ("train.warm_start=champions", "train.warm_start: champions is no model directory"),
+        ("score.writers.person=none.json", "score.writers.person = none.json is no JSON object"),
+        pytest.param(
+            "train.device=cuda", "train.device is cuda, but PyTorch sees no CUDA device here",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="its absence cannot be shown"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_settings_name_is_looked_for_before_the_catalogue_is_read(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flow: Any, assignment: str, says: str
+) -> None:
+    monkeypatch.setattr(sys.modules[flow.fn.__module__], "flow_run", SimpleNamespace(id="00000001-run"))
+    settings = compose(preset="demo", assignments=[assignment])
+    with pytest.raises(UserError) as refused_by:
+        flow.fn(catalog=str(shop), workdir=str(tmp_path / "w"), settings=settings)
+    assert says in str(refused_by.value)
+    assert {path.name for path in (tmp_path / "w").iterdir()} == {"runs", "lock"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"split": "tset"}, "there is no split 'tset': choose train, validation, test or all"),
+        ({"beam_size": "many"}, "beam_size is 'many': must be a whole number above 0"),
+        ({"settings": compose(assignments=["score.writers.person=none.json"])}, "score.writers.person = none.json"),
+    ],
+)
+def test_an_evaluation_looks_for_what_it_was_told_before_the_catalogue_is_read(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr("flows.evaluation.flow_run", SimpleNamespace(id="00000001-run"))
+    with pytest.raises(UserError) as refused_by:
+        evaluation.fn(model="models:/none/1", catalog=str(shop), workdir=str(tmp_path / "w"), **wrong)
+    assert says in str(refused_by.value)
+    assert {path.name for path in (tmp_path / "w").iterdir()} == {"runs", "lock"}
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:

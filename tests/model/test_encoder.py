@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from model.encoder import Encoder
+from model.encoder import Encoder, check_encoder
 from model.errors import UserError
 from model.settings import EncoderConfig
 
@@ -112,8 +112,16 @@ def test_a_frozen_encoder_takes_no_gradient_and_stays_in_evaluation_mode(resnet1
     ],
 )
 def test_a_wrong_network_is_one_clear_line(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Encoder(replace(TINY, **changes))
+    for look in (Encoder, check_encoder):
+        with pytest.raises(UserError, match=message):
+            look(replace(TINY, **changes))
+
+
+def test_a_network_is_known_without_its_numbers(resnet18_file: Path) -> None:
+    before = torch.get_rng_state()
+    check_encoder(replace(TINY, name="resnet101", weights="imagenet"))
+    check_encoder(replace(TINY, weights=str(resnet18_file)))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(("name", "side"), [("squeezenet1_1", 8), ("alexnet", 32)])
