@@ -22,7 +22,8 @@ Shown = tuple[Any, Callable[[Any], None]]
 def clean(options: argparse.Namespace) -> Shown:
     """Keep the datasets that an unfinished run or the champion needs and the latest N of the others.
 
-    With `--unfinished` failed and killed runs are given up: their folders go, and they need nothing any more.
+    With `--unfinished` failed and killed runs, and those whose record cannot be read, are given up: their folders go,
+    and they need nothing any more.
 
     Raises:
         UserError: N is negative, or there is no such working directory.
@@ -34,7 +35,9 @@ def clean(options: argparse.Namespace) -> Shown:
     if not workdir.is_dir():
         raise UserError(f"there is no working directory {workdir}: name one with --workdir")
     with workdir_lock(workdir, "cleaning"):
+        folders = {path.parent for path in (workdir / "runs").glob("*/run.json")}
         runs = all_runs(workdir)
+        unreadable = sorted(folders - {run_folder(workdir, record.run_id) for record in runs})
         given_up = [record for record in runs if record.unfinished] if options.unfinished else []
         runs = [record for record in runs if record not in given_up]
         needed = {
@@ -47,6 +50,7 @@ def clean(options: argparse.Namespace) -> Shown:
         going = free[options.keep :]
         going += finished_checkpoints(workdir, runs)
         going += [run_folder(workdir, record.run_id) for record in given_up]
+        going += unreadable if options.unfinished else []
         removed: list[dict[str, Any]] = [{"path": str(path), "bytes": size_bytes(path)} for path in going]
         for path in going:
             kept.pop(path.name, None)

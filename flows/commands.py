@@ -14,6 +14,7 @@ from flows.environment import variables
 from flows.launch import launch, resume_run
 from flows.settings import Settings, compose, explanations
 from model.errors import UserError
+from tasks.catalog.source import check_catalog
 from tasks.catalog.urls import is_web
 from tasks.pictures.address import check_base
 from tasks.runs import Request, all_runs, find_run, latest_tracking
@@ -72,7 +73,7 @@ def request_of(flow: str, options: argparse.Namespace) -> Request:
     Where no preset is given nor the default, the options change the settings of the champion.
 
     Raises:
-        UserError: the catalogue is not there, the base is no place of pictures, or a setting is wrong.
+        UserError: the catalogue is no file, the base is no place of pictures, or a setting is wrong.
     """
     catalog, base = source_of(options)
     champions = champions_settings(options.workdir) if options.preset is None else None
@@ -101,12 +102,10 @@ def source_of(options: argparse.Namespace) -> tuple[Path, str]:
     """The catalogue and what its relative urls resolve against: a URL, a folder, or empty.
 
     Raises:
-        UserError: the catalogue is not there, or the base is no URL, and no folder that can be read.
+        UserError: the catalogue is no file, or the base is no URL, and no folder that can be read.
     """
     catalog = Path(options.catalog)
-    if not catalog.is_file():
-        what = "is a folder" if catalog.is_dir() else "does not exist"
-        raise UserError(f"the catalogue {catalog} {what}: give a JSON, JSON Lines, CSV or Parquet file")
+    check_catalog(catalog)
     base: str = options.image_base_url
     if base:
         check_base(base)

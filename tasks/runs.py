@@ -99,7 +99,7 @@ def _stored(workdir: Path, run_id: str) -> RunRecord | None:
         values = read_json(path)
         return RunRecord(**{**values, "request": Request(**values["request"])})
     except (ValueError, KeyError, TypeError):
-        logger.warning("%s is damaged: this run is left out; remove its folder to be rid of it", path)
+        logger.warning("%s is damaged, so this run is left out: clean --unfinished removes it", path)
         return None
 
 

@@ -1,6 +1,7 @@
 """The catalogue's bytes: gzip undone under a bound, and what every format's reader gives and needs."""
 
 import gzip
+import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,25 @@ class Batch:
     places: Sequence[int]
 
 
+def check_catalog(path: Path) -> None:
+    """Check that a catalogue is a file: opening a pipe would wait for its writer.
+
+    Raises:
+        UserError: nothing is there, or something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        what = "does not exist"
+    except OSError as error:  # a loop of links, a folder on the way that may not be entered
+        what = f"cannot be found ({error.strerror})"
+    else:
+        if stat.S_ISREG(mode):
+            return
+        what = "is a folder" if stat.S_ISDIR(mode) else "is a pipe" if stat.S_ISFIFO(mode) else "is a device or socket"
+    raise UserError(f"the catalogue {path} {what}: give a JSON, JSON Lines, CSV or Parquet file")
+
+
 class Source:
     """A catalogue's bytes, decompressed, read forwards, never more than `max_bytes` of them.
 
@@ -38,10 +58,11 @@ class Source:
         position: how many decompressed bytes have been read.
 
     Raises:
-        UserError: the file can't be opened or read, its gzip stream is broken, or the bound is passed.
+        UserError: it is no file, or can't be opened or read, its gzip stream is broken, or the bound is passed.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
+        check_catalog(path)
         self.path, self.max_bytes, self.position = path, max_bytes, 0
         try:
             self._file: BinaryIO = path.open("rb")

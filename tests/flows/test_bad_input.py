@@ -14,7 +14,7 @@ from prefect.states import Failed
 
 from flows import launch, server
 from flows.cli import main, make_parser
-from flows.commands import request_of
+from flows.commands import request_of, source_of
 from flows.evaluation import evaluation
 from flows.pipeline import pipeline
 from flows.prepare import find_dataset
@@ -68,6 +68,13 @@ def test_a_missing_catalogue_is_named(tmp_path: Path) -> None:
     line = refused("run", "--catalog", tmp_path / "none.json", "--workdir", tmp_path / "w")
     assert "none.json does not exist" in line
     assert not (tmp_path / "w").exists()
+
+
+def test_a_catalogue_that_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    options = make_parser().parse_args(["prepare", "--catalog", str(tmp_path / "pipe")])
+    with pytest.raises(UserError, match="pipe is a pipe: give a JSON"):
+        source_of(options)
 
 
 @pytest.mark.parametrize(

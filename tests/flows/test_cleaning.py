@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from flows.cleaning import by_last_use, size_bytes
+from flows.cleaning import by_last_use, clean, size_bytes
+from flows.cli import make_parser
 from model.files import read_json, write_json
 from tasks.runs import Request, all_runs, recorded
 from tests.command import run, run_json
@@ -62,6 +63,20 @@ def test_a_run_that_is_given_up_goes_with_what_it_alone_needed(workdir: Path) ->
     assert datasets(workdir) == {"d4", "d5"} == set(result["kept"])
     assert not (workdir / "runs" / "00000001").exists()
     assert "nothing to resume" in run("resume", "--workdir", workdir, code=2).stderr
+
+
+def test_a_run_whose_record_cannot_be_read_goes_with_the_unfinished_and_is_named(workdir: Path) -> None:
+    damaged = workdir / "runs" / "00000001"
+    (damaged / "run.json").write_text("{")
+
+    def removed(*options: str) -> set[str]:
+        given = make_parser().parse_args(["clean", "--keep", "9", "--workdir", str(workdir), *options])
+        return {one["path"] for one in clean(given)[0]["removed"]}
+
+    assert str(damaged) not in removed()
+    assert damaged.is_dir()
+    assert removed("--unfinished") == {str(damaged)}
+    assert {path.name for path in (workdir / "runs").iterdir()} == {f"{n:08}" for n in (0, 2, 3, 4, 5)}
 
 
 def test_what_a_killed_clean_has_set_aside_goes_with_the_next(workdir: Path) -> None:
