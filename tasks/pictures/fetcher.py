@@ -48,11 +48,12 @@ class Fetcher:
 
     async def decode(self, work: Callable[[], T]) -> T:
         """Work in the decoding threads. Cancelled, it is waited for all the same: it may be writing to a file."""
-        started = asyncio.get_running_loop().run_in_executor(self.pool, work)
+        started = self.pool.submit(work)
         try:
-            return await asyncio.shield(started)
+            return await asyncio.wrap_future(started)
         except asyncio.CancelledError:
-            await asyncio.wait([started])
+            if not started.cancelled():
+                await asyncio.wait([asyncio.wrap_future(started)])
             raise
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from tasks.pictures.address import check_base, is_public
 from tasks.pictures.chunk_files import existing_chunks, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.client import LARGE_AT_ONCE, Client
-from tasks.pictures.fetcher import shared_fetcher
+from tasks.pictures.fetcher import Fetcher, shared_fetcher
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.faulty_server import FaultyServer, jpeg
@@ -554,3 +554,25 @@ def test_after_removing_the_chunks_everything_is_asked_for_again(server: FaultyS
     remove_chunks(tmp_path)
     dataset.fetch()
     assert set(server.asked.values()) == {2}
+
+
+def test_what_is_being_decoded_when_a_request_is_given_up_is_waited_for() -> None:
+    began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        may_end.wait(10)
+        ended.set()
+
+    async def give_up(fetcher: Fetcher) -> bool:
+        task = asyncio.create_task(fetcher.decode(work))
+        await asyncio.to_thread(began.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        early = task.done()
+        may_end.set()
+        await asyncio.wait([task])
+        return not early and task.cancelled() and ended.is_set()
+
+    with shared_fetcher(CONFIG) as fetcher:
+        assert fetcher.run(give_up(fetcher))
