@@ -65,6 +65,8 @@ def find_reusable(datasets: Sequence[Path], url_keys: set[str], image: ImageConf
     """
     found: dict[str, StoredPicture] = {}
     wanted = list(url_keys)
+    if not wanted:
+        return found
     for folder in datasets:
         if (folder / OUTCOMES_FILE).is_file():
             with _passed_over(folder / OUTCOMES_FILE):

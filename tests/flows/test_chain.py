@@ -190,11 +190,14 @@ def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
 def test_a_model_is_evaluated_on_a_catalogue_that_is_all_test_and_never_compared_with_itself(
     result: dict[str, Any], work: Path, catalogue: Path
 ) -> None:
+    known = pd.read_parquet(Path(result["dataset_dir"]) / "outcomes.parquet")
+    known = known[known["store"] != ""]
+    paths = [*known[known["split"] == "test"]["url"][:3], known[known["split"] == "train"]["url"].iloc[0]]
+    urls = [str(Path(path).relative_to(catalogue.resolve())) for path in paths]
     records = [
-        {"id": f"new-{place}", "image_url": str(path.relative_to(catalogue)), "split": "test",
-         "description": f"a coat of {place} parts"}
-        for place, path in enumerate(sorted((catalogue / "images").rglob("*-0.jpg"))[:3])
-    ]  # fmt: skip
+        {"id": f"new-{place}", "image_url": url, "split": "test", "description": f"a coat of {place} parts"}
+        for place, url in enumerate(urls)
+    ]
     write_text(work / "new.jsonl", "\n".join(map(json.dumps, records)))
     arguments: list[str | Path] = [
         "--catalog",
@@ -209,10 +212,11 @@ def test_a_model_is_evaluated_on_a_catalogue_that_is_all_test_and_never_compared
     done = run("evaluate", "--model", "models:/ec-descr-gen@champion", "--json", *arguments)
     assert "decoder.*, image.*, search.*, train.*: evaluate takes these from the model" in done.stderr
     found = json.loads(done.stdout)
-    assert (found["split"], found["products"], found["comparison"]) == ("test", 3, {})
+    # The last one is new by its words alone: the model learned from its picture.
+    assert (found["split"], found["products"], found["excluded"], found["comparison"]) == ("test", 3, 1, {})
     assert "constant" not in found["baselines"], "there is no training sentence to choose one from"
     refused = run("run", *arguments, code=2)
-    assert "none of the 3 records is in the train split" in refused.stderr
+    assert "none of the 4 records is in the train split" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
