@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flows import show
-from model.checkpoint import PREFIX
 from model.errors import UserError
+from model.files import CHECKPOINT_PREFIX
 from tasks.lock import workdir_lock
 from tasks.runs import RunRecord, all_runs, latest_tracking, run_folder
 
@@ -87,7 +87,7 @@ def finished_checkpoints(workdir: Path, runs: list[RunRecord]) -> list[Path]:
         path
         for record in runs
         if record.state == "completed"
-        for path in sorted((run_folder(workdir, record.run_id) / "training").glob(f"{PREFIX}*"))
+        for path in sorted((run_folder(workdir, record.run_id) / "training").glob(f"{CHECKPOINT_PREFIX}*"))
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from flows import show
 from flows.champion import champions_settings
 from flows.environment import variables
+from flows.how_far import how_far
 from flows.launch import launch, resume_run
 from flows.settings import Settings, compose, explanations
 from model.errors import UserError
@@ -131,6 +132,7 @@ def runs(options: argparse.Namespace) -> Shown:
             "flow": record.request.flow,
             "state": record.state,
             "stage": record.stage,
+            "progress": how_far(options.workdir, record),
             "started_at": record.started_at,
             "catalog": record.request.catalog,
             "dataset_id": record.dataset_id,

@@ -13,9 +13,8 @@ import torch
 from model.captioner import Captioner
 from model.directory import load_weights, save_weights
 from model.errors import RunError, UserError, first_line
-from model.files import atomic_path, read_json, sync_folder, write_json
+from model.files import CHECKPOINT_PREFIX, atomic_path, read_json, sync_folder, write_json
 
-PREFIX = "checkpoint-"
 STATE = {"settings", "epoch", "step", "loss_sum", "seconds", "plateau", "history"}  # what state.json holds
 
 
@@ -43,7 +42,7 @@ def save_checkpoint(
         raise RunError(
             f"{run} has {free / 1e6:.0f} MB free, a checkpoint needs {needed / 1e6:.0f} MB: make room, then resume"
         )
-    final = run / f"{PREFIX}{name}"
+    final = run / f"{CHECKPOINT_PREFIX}{name}"
     partial = run / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -54,16 +53,16 @@ def save_checkpoint(
     shutil.rmtree(final, ignore_errors=True)
     os.rename(partial, final)  # noqa: PTH104 - the one step that makes it count
     sync_folder(run)
-    for older in run.glob(f"{PREFIX}*"):
+    for older in run.glob(f"{CHECKPOINT_PREFIX}*"):
         if older != final:
             shutil.rmtree(older)
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """The folder of the newest whole checkpoint; what was left half-written is removed."""
-    for partial in run.glob(f".{PREFIX}*.partial"):
+    for partial in run.glob(f".{CHECKPOINT_PREFIX}*.partial"):
         shutil.rmtree(partial)
-    return max(run.glob(f"{PREFIX}*"), default=None)
+    return max(run.glob(f"{CHECKPOINT_PREFIX}*"), default=None)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL_SUFFIX = ".partial"
+CHECKPOINT_PREFIX = "checkpoint-"  # before the epoch and the step that training goes on with
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 

@@ -1,0 +1,40 @@
+"""How far a run is, as `runs` tells it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.how_far import how_far
+from flows.settings import Settings
+from tasks.pictures.settings import FetchConfig
+from tasks.runs import Request, RunRecord
+from tests.tasks.faulty_server import FaultyServer
+from tests.tasks.pictures_dataset import Dataset
+
+REQUEST = Request(flow="pipeline", catalog="a.json", image_base_url="", settings=Settings().nested())
+RECORD = RunRecord(
+    run_id="abc", flow_run_id="abc", request=REQUEST, state="running", stage="fetch", reason="", pid=1,
+    started_at="", updated_at="", dataset_id="d", result=None,
+)  # fmt: skip
+
+
+def test_while_fetching_it_counts_the_pictures_that_have_come(tmp_path: Path) -> None:
+    assert how_far(tmp_path, RECORD) == ""
+    with FaultyServer() as server:
+        urls = {"train": ["/ok/1", "/404/2", "/ok/3", "/ok/4"], "test": ["/ok/5"]}
+        dataset = Dataset(tmp_path / "datasets" / "d", base=server.base, config=FetchConfig())
+        dataset.write_sample(urls, {"train": 2, "test": 1})
+        assert how_far(tmp_path, RECORD) == "0 of 3 pictures"
+        dataset.fetch()
+    assert how_far(tmp_path, RECORD) == "3 of 3 pictures"
+    assert how_far(tmp_path, replace(RECORD, state="completed")) == ""
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "said"),
+    [("", "epoch 1"), ("checkpoint-00003-00000120", "epoch 3"), ("checkpoint-00032-00000000", "epoch 31")],
+)
+def test_while_training_it_names_the_epoch(tmp_path: Path, checkpoint: str, said: str) -> None:
+    (tmp_path / "runs" / "abc" / "training" / checkpoint).mkdir(parents=True)
+    assert how_far(tmp_path, replace(RECORD, stage="train", state="killed")) == f"{said} of at most 31"
