@@ -83,7 +83,6 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     name = Path(request.catalog).name
     tracked = start_run(
         settings.tracking,
-        workdir=run.workdir,
         run_dir=run.folder,
         name=f"evaluation on {Path(request.catalog).stem} {run.record.run_id}",
         parameters={"model": model, "catalog_file": request.catalog, **request.settings},

@@ -65,7 +65,6 @@ def all_stages(
     request = run.record.request
     tracked = start_run(
         settings.tracking,
-        workdir=run.workdir,
         run_dir=run.folder,
         name=f"{Path(request.catalog).stem} {run.record.run_id}",
         parameters={

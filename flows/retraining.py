@@ -18,7 +18,7 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.catalog.published import latest
 from tasks.runs import OpenRun, Request, RunRecord, all_runs, recorded
-from tasks.tracking.registry import Registry
+from tasks.tracking import registry_of
 
 # Settings that change neither the data of the same records nor the model that is made of them.
 WITHOUT_EFFECT = ("catalog", "fetch")
@@ -53,7 +53,7 @@ def retraining(
 
 def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
     check_to_train(settings)
-    registry = Registry(settings.tracking, run.workdir)
+    registry = registry_of(run.folder, settings.tracking)
     champion = registry.champion()  # a registry that does not answer is told now, not after hours of training
     dataset = find_dataset(run, settings)
     if champion is not None:

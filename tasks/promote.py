@@ -18,7 +18,7 @@ from tasks.scoring.gate import GateConfig, in_words, passes
 from tasks.scoring.report import ScoreReport
 from tasks.shown import show_page
 from tasks.step import RETRIED
-from tasks.tracking import TrackedRun
+from tasks.tracking import TrackedRun, registry_of
 from tasks.tracking.registry import CHALLENGER, CHAMPION, Registry
 
 
@@ -38,7 +38,8 @@ def promote(
 ) -> dict[str, Any]:
     """Compare a registered model with the champion on products that neither was trained on; promote it if better.
 
-    The decision is kept before the alias moves, so a retry or a resumed run finds it and only carries it out.
+    The decision is kept before the alias moves, so a retry or a resumed run finds it and only carries it out. Where
+    another version has become the champion since, it says nothing of that one and is made anew.
 
     Args:
         dataset: packed.
@@ -53,19 +54,23 @@ def promote(
         device: where both models run.
 
     Returns:
-        decision (a sentence), promoted, alias, comparison (score -> both values, difference, interval, confidence).
+        champion (the version compared with; empty if there was none), decision (a sentence), promoted, alias,
+        comparison (score -> both values, difference, interval, confidence).
 
     Raises:
         RunError: the registry does not answer, or the score that decides could not be computed.
     """
     tracked = TrackedRun(run_dir)
-    facts = read_manifest(run_dir, "promote")
-    if facts is None:
-        facts = _decide(
-            tracked, dataset, model_dir, version, search=search, score=score, gate=gate, catalog=catalog, device=device
-        )
+    registry = registry_of(run_dir, tracked.config)
+    facts, champion = read_manifest(run_dir, "promote"), registry.champion()
+    while facts is None or _version_of(champion) not in {facts.get("champion"), version}:
+        found = _decide(
+            tracked, registry, champion, dataset, model_dir, version,
+            search=search, score=score, gate=gate, catalog=catalog, device=device,
+        )  # fmt: skip
+        facts = {"champion": _version_of(champion), **found}
         write_manifest(run_dir, "promote", files=[], facts=facts)
-    registry = Registry(tracked.config, tracked.workdir)
+        champion = registry.champion()  # comparing takes minutes
     if facts["promoted"]:
         registry.promote(version)
     registry.tag(version, {"decision": facts["decision"]})
@@ -81,8 +86,14 @@ def promote(
     return {**facts, "alias": CHAMPION if facts["promoted"] else CHALLENGER}
 
 
+def _version_of(champion: dict[str, Any] | None) -> str:
+    return str(champion["version"]) if champion is not None else ""
+
+
 def _decide(
     tracked: TrackedRun,
+    registry: Registry,
+    champion: dict[str, Any] | None,
     dataset: Dataset,
     model_dir: Path,
     version: str,
@@ -93,8 +104,6 @@ def _decide(
     catalog: str,
     device: str,
 ) -> dict[str, Any]:
-    registry = Registry(tracked.config, tracked.workdir)
-    champion = registry.champion()
     if champion is None or champion["version"] == version:
         decision = f"promoted: version {version} is the champion, there was none before"
         return {"decision": decision, "promoted": True, "comparison": {}, "conditions": ""}

@@ -12,8 +12,8 @@ from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset
 from tasks.scoring.products import read_products, trained_on
 from tasks.step import RETRIED
-from tasks.tracking import TrackedRun
-from tasks.tracking.registry import CHAMPION, Registry
+from tasks.tracking import TrackedRun, registry_of
+from tasks.tracking.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def fetch_warm_start(run_dir: Path, config: TrainConfig) -> TrainConfig:
     if config.warm_start != CHAMPION:
         return config
     tracked = TrackedRun(run_dir)
-    registry = Registry(tracked.config, tracked.workdir)
+    registry = registry_of(run_dir, tracked.config)
     facts = read_manifest(run_dir, "warm_start")
     if facts is None:
         champion = registry.champion()

@@ -5,6 +5,6 @@ server costs nothing but the sending: `python -m tasks.tracking.upload RUN_FOLDE
 """
 
 from tasks.tracking.config import TrackingConfig
-from tasks.tracking.run import TrackedRun, start_run
+from tasks.tracking.run import TrackedRun, registry_of, start_run
 
-__all__ = ["TrackedRun", "TrackingConfig", "start_run"]
+__all__ = ["TrackedRun", "TrackingConfig", "registry_of", "start_run"]

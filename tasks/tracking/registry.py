@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
-PREVIOUS_TAG = "champion before"
+PREVIOUS_TAG = "champion before"  # empty: there was none
 # What model/ imports: a machine with these and the logged files describes pictures.
 REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "pandas", "pyarrow", "h5py", "pillow", "nltk")
 
@@ -124,6 +124,8 @@ def _decide(client: "MlflowClient", name: str, version: str) -> dict[str, Any]:
     champion = _by_alias(client, name, CHAMPION)
     if champion is None or str(champion.version) == version:
         alias, decision = CHAMPION, "champion: there was none"
+        if champion is None:
+            client.set_model_version_tag(name, version, PREVIOUS_TAG, "")
     else:
         alias, decision = CHALLENGER, f"challenger: version {champion.version} is the champion"
     client.set_registered_model_alias(name, alias, version)
@@ -144,8 +146,8 @@ def _by_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | 
 class Registry:
     """The registered model of a workdir. Every call raises RunError, in one line, if the store can't be reached."""
 
-    def __init__(self, config: TrackingConfig, workdir: Path) -> None:
-        self.name, self.uri = config.model_name, config.tracking_uri(workdir)
+    def __init__(self, config: TrackingConfig, workdir: Path, uri: str = "") -> None:
+        self.name, self.uri = config.model_name, uri or config.tracking_uri(workdir)
         self.shown = shown_uri(self.uri)
         self.client = self._ask(partial(make_client, self.uri, workdir=workdir, timeout_s=config.timeout_s))
 
@@ -159,9 +161,12 @@ class Registry:
         return {"model_uri": uri, "version": number, "run_id": version.run_id, "tags": dict(version.tags)}
 
     def promote(self, version: str) -> None:
-        """Make a version the champion; it remembers the one before, for `rollback`."""
-        before = self.champion()
-        if before is not None and before["version"] != version:
+        """Make a version the champion; it remembers the one before, for `rollback`.
+
+        Promoted again, it goes on remembering what it did: else two versions could each name the other for ever.
+        """
+        before, new = self.champion(), self._numbered(self.name, version)
+        if before is not None and before["version"] != version and new is not None and PREVIOUS_TAG not in new.tags:
             self.tag(version, {PREVIOUS_TAG: before["version"]})
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, version)
         challenger = self._ask(_by_alias, self.client, self.name, CHALLENGER)
@@ -180,7 +185,7 @@ class Registry:
         if now is None:
             raise UserError(f"There is no champion of {self.name} in {self.shown}: run the pipeline first.")
         before = now["tags"].get(PREVIOUS_TAG)
-        if before is None:
+        if not before:
             raise UserError(f"Version {now['version']} of {self.name} is the first champion: none came before it.")
         if self._numbered(self.name, before) is None:
             raise UserError(f"Version {before} of {self.name}, the champion before, was deleted from {self.shown}.")

@@ -1,5 +1,6 @@
 """One run of the pipeline as MLflow sees it: started once, continued by every later step, never lost."""
 
+import json
 import logging
 import shlex
 import sys
@@ -8,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model.files import read_json, write_json
+from model.files import atomic_path, read_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
 from tasks.tracking.store import Store, make_client, outage_line, outages
+
+if TYPE_CHECKING:
+    from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 30.0
@@ -24,7 +28,6 @@ HEAVY = {"artifact", "image", "table", "model"}  # these go to the artifact stor
 def start_run(
     config: TrackingConfig,
     *,
-    workdir: Path,
     run_dir: Path,
     name: str,
     parameters: Mapping[str, Any],
@@ -34,18 +37,16 @@ def start_run(
 
     Args:
         config: where and under which names.
-        workdir: holds mlflow.db and mlartifacts/ unless another store is configured.
-        run_dir: the run's own folder, WORKDIR/runs/<run-id>; the journal stands in its `tracking/`.
+        run_dir: the run's own folder, WORKDIR/runs/<run-id>; the journal stands in its `tracking/`. WORKDIR holds
+            mlflow.db and mlartifacts/ unless another store is configured.
         name: what the run is called in MLflow.
         parameters: the whole configuration; sections may be nested and are written `section.key`.
         tags: Prefect run, git commit, dataset id, device; see `tasks.tracking.facts.environment_tags`.
     """
-    settings = run_dir / "tracking" / "settings.json"
-    again = settings.is_file()
+    again = is_tracked(run_dir)
     if not again:
-        uri = config.given_uri()  # where the workdir's own store is reached is asked anew each time
-        write_json(settings, {"config": asdict(config), "workdir": str(workdir.resolve()), "tracking_uri": uri})
-        settings.chmod(0o600)  # the address may hold a password
+        # Where the workdir's own store is reached is asked anew each time.
+        keep_settings(run_dir, {"config": asdict(config), "tracking_uri": config.given_uri()})
     run = TrackedRun(run_dir)
     open_log(run.log_path)
     if again:
@@ -58,6 +59,37 @@ def start_run(
     run.journal.append("params", **settings_now)
     run.log_tags(tags)
     return run
+
+
+def is_tracked(run_dir: Path) -> bool:
+    """Whether `start_run` has started the run in this folder."""
+    return _settings_path(run_dir).is_file()
+
+
+def keep_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what a run is tracked with for its owner's eyes only: the address may hold a password."""
+    with atomic_path(_settings_path(run_dir)) as partial:
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _settings_path(run_dir: Path) -> Path:
+    return run_dir / "tracking" / "settings.json"
+
+
+def registry_of(run_dir: Path, config: TrackingConfig) -> "Registry":
+    """The registry that the run in this folder has its model in: where it is tracked, once it is.
+
+    Args:
+        run_dir: WORKDIR/runs/<run-id>.
+        config: where it is going to be tracked.
+    """
+    from tasks.tracking.registry import Registry
+
+    if not is_tracked(run_dir):
+        return Registry(config, run_dir.absolute().parents[1])
+    run = TrackedRun(run_dir)
+    return Registry(run.config, run.workdir, run.tracking_uri)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -85,9 +117,9 @@ class TrackedRun:
     def __post_init__(self) -> None:
         """Read what `start_run` wrote."""
         self.folder = self.run_dir / "tracking"
-        settings = read_json(self.folder / "settings.json")
+        settings = read_json(_settings_path(self.run_dir))
         self.config = TrackingConfig(**settings["config"])
-        self.workdir = Path(settings["workdir"])
+        self.workdir = self.run_dir.absolute().parents[1]
         self.given_uri: str = settings["tracking_uri"]
         self.journal = Journal(self.folder)
 

@@ -146,7 +146,6 @@ def test_what_a_kill_left_unlogged_of_the_scores_is_logged_when_the_run_goes_on(
     (run_dir / "manifests" / "evaluate.json").unlink()
     tracked = start_run(
         TrackingConfig(system_metrics=False),
-        workdir=work / "killed",
         run_dir=run_dir,
         name="r1",
         parameters={},

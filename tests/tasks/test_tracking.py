@@ -44,7 +44,6 @@ def workdir(prepared: Path, tmp_path: Path) -> Path:
 def start(workdir: Path, name: str, config: TrackingConfig = QUIET, **parameters: Any) -> TrackedRun:
     return start_run(
         config,
-        workdir=workdir,
         run_dir=workdir / "runs" / name,
         name=name,
         parameters={"train": {"epochs": 3}, **parameters},
@@ -243,6 +242,17 @@ def test_a_line_that_a_kill_cut_short_is_no_entry_and_hurts_no_later_one(tmp_pat
     assert [entry.values["step"] for entry in journal.entries()] == [1, 2]
     journal.mark_sent(journal.entries()[0])
     assert [entry.values["step"] for entry in journal.pending()] == [2]
+
+
+def test_a_run_follows_its_working_directory_to_another_place(workdir: Path) -> None:
+    first = start(workdir / "before", "r1")
+    assert (first.folder / "settings.json").stat().st_mode & 0o777 == 0o600
+    (workdir / "before").rename(workdir / "after")
+    run = TrackedRun(workdir / "after" / "runs" / "r1")
+    assert run.tracking_uri == f"sqlite:///{workdir / 'after' / 'mlflow.db'}"
+    assert run.end()
+    assert not (workdir / "before").exists()
+    assert stored(run).info.status == "FINISHED"
 
 
 def test_tags_tell_commit_versions_and_device() -> None:

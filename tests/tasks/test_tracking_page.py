@@ -34,7 +34,6 @@ def tracked(workdir: Path) -> TrackedRun:
     trained = train_model(dataset, workdir / "training", epochs=20)
     run = start_run(
         TrackingConfig(system_metrics=False),
-        workdir=workdir,
         run_dir=workdir / "runs" / "r1",
         name="shapes",
         parameters={"train": {"epochs": 20}},

@@ -20,13 +20,20 @@ from PIL import Image
 from model.describer import Describer
 from model.directory import add_facts, read_config
 from model.errors import RunError, UserError
-from model.settings import SearchConfig
+from model.settings import SearchConfig, TrainConfig
 from model.store import PictureStore
+from tasks.evaluate import evaluate
 from tasks.lock import try_lock
+from tasks.manifest import read_manifest, write_manifest
+from tasks.promote import promote
+from tasks.read import Dataset
+from tasks.scoring.config import ScoreConfig
+from tasks.scoring.gate import GateConfig
 from tasks.served import up_path
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.registry import Registry, requirements
 from tasks.tracking.store import outage_line
+from tasks.warm_start import fetch_warm_start
 from tests.tasks.mlflow_server import MLFLOW, free_port, running, server
 from tests.tasks.shapes import make_dataset, train_model
 
@@ -76,9 +83,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     )
 
 
-def start(workdir: Path, name: str) -> TrackedRun:
+def start(workdir: Path, name: str, config: TrackingConfig = CONFIG) -> TrackedRun:
     run_dir = workdir / "runs" / name
-    return start_run(CONFIG, workdir=workdir, run_dir=run_dir, name=name, parameters={"a": 1}, tags={})
+    return start_run(config, run_dir=run_dir, name=name, parameters={"a": 1}, tags={})
 
 
 def load_elsewhere(python: str, uri: str, model: str, pictures: Sequence[str], folder: Path) -> list[str]:
@@ -127,6 +134,75 @@ def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_pa
         empty.rollback()
     with pytest.raises(UserError, match="no version of ec-descr-gen is champion"):
         empty.fetch("models:/ec-descr-gen@champion", tmp_path)
+
+
+GATED = TrackingConfig(system_metrics=False, timeout_s=5, model_name="gated")
+
+
+@pytest.fixture(scope="module")
+def rivals(made: Made) -> list[TrackedRun]:
+    """Three runs of one registered model; the first one's version is the champion."""
+    runs = [start(made.workdir, f"rival{number}", GATED) for number in (1, 2, 3)]
+    for run in runs:
+        assert run.register_model(made.model_dir, step=1, card="card") is not None
+    return runs
+
+
+def test_a_kept_decision_is_carried_out_only_over_the_champion_that_it_was_made_against(
+    made: Made, rivals: list[TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir, registry = rivals[1].run_dir, Registry(GATED, made.workdir)
+    monkeypatch.setattr("tasks.promote.show_page", lambda *_, **__: None)
+    # Where the gate must not ask: the run was tracked elsewhere from its start.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    dataset = Dataset(id="shapes", folder=made.workdir / "dataset", facts={})
+    score = ScoreConfig(bertscore="never", intervals=0)
+    report = evaluate.fn(dataset, run_dir, made.model_dir, search=SEARCH, config=score, catalog="shapes", device="cpu")
+    decided = {"champion": "1", "decision": "promoted: 2 over 1", "promoted": True, "comparison": {}, "conditions": ""}
+    write_manifest(run_dir, "promote", files=[], facts=decided)
+
+    def resumed() -> str:
+        found = promote.fn(
+            dataset, run_dir, made.model_dir, "2", report,
+            search=SEARCH, score=score, gate=GateConfig(), catalog="shapes", device="cpu",
+        )  # fmt: skip
+        return str(found["decision"])
+
+    for _ in range(2):  # as after a kill between the alias's move and the end
+        assert resumed() == "promoted: 2 over 1"
+        assert champion_of(registry) == "2"
+    registry.promote("3")
+    assert resumed().startswith("kept: version 3 stays the champion; cider_d "), "the same model is no better"
+    assert champion_of(registry) == "3"
+    kept = read_manifest(run_dir, "promote")
+    assert kept is not None
+    assert kept["champion"] == "3"
+
+
+def champion_of(registry: Registry) -> str | None:
+    found = registry.champion()
+    return found["version"] if found is not None else None
+
+
+def test_versions_promoted_in_turn_are_rolled_back_to_the_first_and_no_further(
+    made: Made, rivals: list[TrackedRun]
+) -> None:
+    assert len(rivals) == 3
+    registry = Registry(GATED, made.workdir)
+    for version in ("2", "3", "1", "3", "2"):
+        registry.promote(version)
+    assert registry.rollback() == ("2", "1")
+    with pytest.raises(UserError, match="is the first champion: none came before it"):
+        registry.rollback()
+
+
+def test_weights_to_start_from_come_from_the_registry_that_the_run_began_with(
+    made: Made, rivals: list[TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    found = fetch_warm_start.fn(rivals[0].run_dir, TrainConfig(warm_start="champion"))
+    assert (Path(found.warm_start) / "weights.safetensors").is_file()
+    assert Path(found.warm_start).is_relative_to(made.workdir / "models")
 
 
 @pytest.mark.parametrize("uri", ["foo://bar", "/nowhere/x", "sqlite:///{}/damaged.db"])
@@ -224,7 +300,6 @@ def test_a_subprocess_loads_the_champion_from_a_real_server_and_writes_the_same(
         run = client.get_run(str(made.run.run_id))
         through_server = start_run(
             TrackingConfig(uri=address, system_metrics=False),
-            workdir=tmp_path,
             run_dir=tmp_path / "runs" / "r9",
             name="through the server",
             parameters={"a": 1},
@@ -242,7 +317,7 @@ def test_a_subprocess_loads_the_champion_from_a_real_server_and_writes_the_same(
 def test_a_run_may_change_between_the_server_and_the_bare_store_and_the_workdir_may_move(tmp_path: Path) -> None:
     """Started directly, continued through `up`'s server, read directly from a folder of another name."""
     workdir = tmp_path / "before"
-    run = start_run(CONFIG, workdir=workdir, run_dir=workdir / "runs" / "r1", name="one", parameters={}, tags={})
+    run = start_run(CONFIG, run_dir=workdir / "runs" / "r1", name="one", parameters={}, tags={})
     (tmp_path / "a.txt").write_text("directly")
     run.log_files([tmp_path / "a.txt"])
     with server(workdir) as address, try_lock(up_path(workdir), up_facts(address)):
@@ -252,7 +327,7 @@ def test_a_run_may_change_between_the_server_and_the_bare_store_and_the_workdir_
         served_run.log_files([tmp_path / "b.txt"])
         assert served_run.end()
         other = TrackingConfig(system_metrics=False, experiment="made by the server")
-        second = start_run(other, workdir=workdir, run_dir=workdir / "runs" / "r2", name="two", parameters={}, tags={})
+        second = start_run(other, run_dir=workdir / "runs" / "r2", name="two", parameters={}, tags={})
         second.log_files([tmp_path / "b.txt"])
         assert second.end()
         first_id, second_id = str(run.run_id), str(second.run_id)
