@@ -28,6 +28,7 @@ class Child:
         log: where its output goes; a long one is set aside when it starts.
         healthy: whether it does its work.
         before: what to do each time before it starts.
+        folder: where it starts; None: where this process did.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Child:
     log: Path
     healthy: Callable[[], bool]
     before: Callable[[], None] = lambda: None
+    folder: Path | None = None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     restarts: int = field(default=0)
@@ -53,6 +55,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=self.environment,
+                cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is for `up`, which tells the children in their order
             )
         self.started = time.monotonic()

@@ -70,7 +70,8 @@ def up(options: argparse.Namespace) -> Shown:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
             logger.info("stopping; unfinished runs can be resumed")
-        write_facts(up_path(workdir), {})  # nobody is to ask servers that are going
+        finally:
+            write_facts(up_path(workdir), {})  # nobody is to ask servers that are going
     return None, lambda _: None
 
 
@@ -128,9 +129,10 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
             f"{prefect_command} {pool} && exec {prefect_command} {deploy}",
             sys.executable,
         ],
-        environment=environment | {"EC_DESCR_GEN_TIMEZONE": zone},
+        environment=environment | {"EC_DESCR_GEN_TIMEZONE": zone, "PWD": str(ROOT)},  # both stand in prefect.yaml
         log=workdir / "logs" / "deployments.log",
         healthy=lambda: True,
+        folder=ROOT,
     )
     lasting = [prefect, mlflow, worker]
     for child in (*lasting, deployments):
@@ -166,7 +168,6 @@ def child_environment(workdir: Path, facts: Mapping[str, Any]) -> dict[str, str]
     return {
         **os.environ,
         **prefect_environment(workdir),
-        "PWD": str(ROOT),
         "PREFECT_API_URL": f"{facts['prefect_url']}/api",
         "PREFECT_UI_URL": facts["prefect_url"],
         "EC_DESCR_GEN_WORKDIR": str(workdir),

@@ -7,12 +7,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flows.cli import main
 from flows.prefect_api import ask
-from flows.server import answers
-from tasks.served import credentials, password_path
+from flows.server import answers, free_port
+from model.errors import RunError
+from tasks.lock import write_facts
+from tasks.served import credentials, password_path, served, up_path
 from tests.command import SMALL, environment, run, run_json
 from tests.upkeep import logs, processes, up, up_command, wait_for
 
@@ -44,6 +48,26 @@ def test_ports_that_cannot_be_are_named_at_once(tmp_path: Path) -> None:
 
 def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
     assert "--timezone Berlin is unknown" in run("up", "--workdir", tmp_path, "--timezone", "Berlin", code=2).stderr
+
+
+def test_servers_that_go_as_one_of_them_failed_are_not_named_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[bool] = []
+
+    def fail(workdir: Path, facts: dict[str, Any], *_: Any, **__: Any) -> None:
+        write_facts(up_path(workdir), facts)
+        named.append(served(workdir) is not None)
+        raise RunError("the worker ended 6 times")
+
+    monkeypatch.setattr("flows.up._run", fail)
+    monkeypatch.setattr("flows.up.adopt_orphans", lambda: None)
+    monkeypatch.setattr("flows.up.kill_descendants", lambda: named.append(served(tmp_path) is not None))
+    before = signal.getsignal(signal.SIGTERM)
+    ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    assert main(["up", "--workdir", str(tmp_path), *ports]) == 1
+    signal.signal(signal.SIGTERM, before)
+    assert named == [True, False]
 
 
 @pytest.mark.acceptance

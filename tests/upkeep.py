@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,13 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 @contextmanager
 def up(workdir: Path, *options: str) -> Iterator[dict[str, Any]]:
-    """Everything up in a working directory; what it says of itself. Stopped by SIGTERM, and nothing may be left."""
-    with subprocess.Popen(up_command(workdir, *options), env=environment(), stdout=subprocess.PIPE) as process:
+    """Everything up in a working directory; what it says of itself. Stopped by SIGTERM, and nothing may be left.
+
+    Started from a folder that is not the project's, as people do.
+    """
+    with subprocess.Popen(
+        up_command(workdir, *options), env=environment(), stdout=subprocess.PIPE, cwd=tempfile.gettempdir()
+    ) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
