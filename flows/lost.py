@@ -27,18 +27,22 @@ def crash_killed_runs(api: str, workdir: Path) -> None:
     for run in _flow_runs(api, {"id": {"any_": list(killed)}, "state": {"type": {"any_": IN_PROGRESS}}}):
         since = datetime.fromisoformat(run["state"]["timestamp"])
         if (datetime.now(UTC) - since).total_seconds() > SETTLED_S:
-            _crash(api, run["id"], killed[run["id"]], workdir)
+            _crash(api, run, killed[run["id"]], workdir)
 
 
 def crash_runs_of_the_pool(api: str, pool: str, workdir: Path) -> None:
     """Before a worker starts, when none of its pool is alive: nothing that it had begun is.
+
+    A run of the pool that failed may go on in a terminal meanwhile: its record says so, and it is left alone.
 
     Raises:
         RunError: Prefect's server does not answer.
     """
     begun = {"state": {"type": {"any_": [*IN_PROGRESS, "PENDING"]}}}
     for run in _flow_runs(api, begun, {"name": {"any_": [pool]}}):
-        _crash(api, run["id"], load_run(workdir, run["id"][:8]), workdir)
+        record = load_run(workdir, run["id"][:8])
+        if record is None or record.state not in {"waiting", "running"}:
+            _crash(api, run, record, workdir)
 
 
 def _flow_runs(api: str, flow_runs: dict[str, Any], work_pools: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -49,8 +53,9 @@ def _flow_runs(api: str, flow_runs: dict[str, Any], work_pools: dict[str, Any] |
     return found
 
 
-def _crash(api: str, flow_run_id: str, record: RunRecord | None, workdir: Path) -> None:
+def _crash(api: str, run: dict[str, Any], record: RunRecord | None, workdir: Path) -> None:
     where = f" in stage '{record.stage}'" if record else ""
-    message = f"Its process was killed{where}. {how_to_go_on(flow_run_id[:8], workdir)}"
-    crash(api, flow_run_id, message)
-    logger.warning("run %s was killed%s", flow_run_id[:8], where)
+    run_id = run["id"][:8]
+    next_step = how_to_go_on(run_id, workdir, deployed=run["deployment_id"] is not None)
+    crash(api, run["id"], f"Its process was killed{where}. {next_step}")
+    logger.warning("run %s was killed%s", run_id, where)

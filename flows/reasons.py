@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 ARTIFACT_KEY = "why-it-stopped"
 
 
-def how_to_go_on(run_id: str, workdir: Path) -> str:
-    """A sentence for whoever reads why a run stopped."""
+def how_to_go_on(run_id: str, workdir: Path, *, deployed: bool) -> str:
+    """A sentence for whoever reads why a run stopped. Prefect retries only what a deployment started."""
     command = shlex.join(["ec-descr-gen", "resume", run_id, "--workdir", str(workdir)])
-    return f"Retry goes on where it stopped; so does: {command}"
+    return f"{'Retry goes on where it stopped; so does' if deployed else 'It goes on where it stopped with'}: {command}"
 
 
 def tell_why(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
@@ -29,7 +29,8 @@ def tell_why(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -
     record = load_run(workdir, run_id)
     stage = f" in stage **{record.stage}**" if record else " before its first stage"
     reason = (record.reason if record else "") or state.message or "its process ended without a word"
-    text = f"### {state.name}{stage}\n\n{reason}\n\n{how_to_go_on(run_id, workdir)}\n"
+    next_step = how_to_go_on(run_id, workdir, deployed=flow_run.deployment_id is not None)
+    text = f"### {state.name}{stage}\n\n{reason}\n\n{next_step}\n"
     with get_client(sync_client=True) as client:
         client.create_artifact(
             ArtifactCreate(

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.lost import crash_killed_runs, crash_runs_of_the_pool
 from flows.settings import SECTIONS
+from model.files import read_json, write_json
+from tasks.runs import Request, recorded
 from tests.command import SMALL, environment, run
 from tests.flows.nested import nested_settings
 
@@ -104,6 +107,52 @@ def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_ser
     assert {name: action[name] for name in ("type", "subject", "body")} == {
         name: written["actions"][0][name] for name in ("type", "subject", "body")
     }
+
+
+def begun(prefect_server: str, path: str, **more: str) -> str:
+    """The id of a new flow run that Prefect takes for running."""
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        return ask(urllib.request.Request(f"{prefect_server}{path}", json.dumps(body).encode(), JSON))
+
+    run_id = str(post(path, {"state": {"type": "PENDING"}, "parameters": {"catalog": "c.json"}, **more})["id"])
+    post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+    return run_id
+
+
+def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes_on_in_a_terminal(
+    deployments: dict[str, dict[str, Any]], prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = f"/deployments/{deployments['prepare']['id']}/create_flow_run"
+    lives, killed = begun(prefect_server, create), begun(prefect_server, create)
+    typed = begun(prefect_server, "/flow_runs/", flow_id=deployments["prepare"]["flow_id"])
+    request = Request(flow="prepare", catalog="c.json", image_base_url="", settings={})
+
+    def state(run_id: str) -> tuple[str, str]:
+        found = ask(f"{prefect_server}/flow_runs/{run_id}")["state"]
+        return found["type"], found["message"] or ""
+
+    with recorded(tmp_path, lives, request):
+        crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
+        assert state(lives)[0] == "RUNNING"
+    assert state(killed) == (
+        "CRASHED",
+        "Its process was killed. Retry goes on where it stopped; "
+        f"so does: ec-descr-gen resume {killed[:8]} --workdir {tmp_path}",
+    )
+    crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
+    assert state(lives)[0] == "CRASHED"
+    # Of the command line, without a deployment: Prefect refuses its Retry.
+    with recorded(tmp_path, typed, request) as run:
+        record = read_json(run.folder / "run.json")
+    write_json(run.folder / "run.json", record)
+    monkeypatch.setattr("flows.lost.SETTLED_S", 0.0)
+    crash_killed_runs(prefect_server, tmp_path)
+    assert state(typed) == (
+        "CRASHED",
+        "Its process was killed in stage 'read'. It goes on where it stopped with: "
+        f"ec-descr-gen resume {typed[:8]} --workdir {tmp_path}",
+    )
 
 
 @pytest.mark.acceptance
