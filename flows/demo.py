@@ -145,7 +145,7 @@ def demo_table(result: Mapping[str, Any]) -> None:
     split = show.scored_split(result)
     verdict, scores = result["demo"], result["scores"][split]
     console.print()
-    console.print("[bold]Has it learned to look?[/bold]")
+    console.print("Has it learned to look?", style="bold")
     ceiling = result["baselines"].get("ceiling", {}).get("bleu_4", 0)
     if ceiling > 0:
         share = scores["bleu_4"] / ceiling

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from model.files import read_json
@@ -25,9 +24,9 @@ SCORES = {
 
 
 def stdout() -> Console:
-    """A console for results; wide enough in a log that no path is broken."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    """A console for results, wide enough in a log that no path is broken; brackets are text like other."""
+    console = Console(markup=False, emoji=False)
+    return console if console.is_terminal else Console(width=160, markup=False, emoji=False)
 
 
 def _plain(title: str) -> Table:
@@ -207,7 +206,7 @@ def drafts(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         shown = (row.get("id") or row["picture"], row["description"], f"{row['confidence']:.2f}")
-        table.add_row(*map(escape, shown), escape("; ".join(row["reasons"])))
+        table.add_row(*shown, "; ".join(row["reasons"]))
     stdout().print(table)
 
 
@@ -223,4 +222,4 @@ def drafts_written(rows: list[dict[str, Any]], out: Path) -> None:
 
 def message(text: str) -> None:
     """A line."""
-    stdout().print(text, markup=False, highlight=False, soft_wrap=True)
+    stdout().print(text, highlight=False, soft_wrap=True)

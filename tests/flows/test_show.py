@@ -29,6 +29,16 @@ def test_a_demo_without_a_test_split_and_without_a_ceiling_shows_what_it_has(
     assert "BLEU-4 is 100% of the ceiling's" in capsys.readouterr().out
 
 
+def test_what_looks_like_markup_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "[/x.csv] [bold] :dress:"
+    row = {"run": "a", "state": "failed", "stage": "read", "started_at": "", "catalog": "c.csv", "resume": ""}
+    show.runs_table([row | {"reason": said}])
+    show.settings_table([{"key": "a", "value": said, "unit": "", "default": said, "description": ""}])
+    show.drafts([{"picture": said, "description": said, "confidence": 0.5, "reasons": [said]}])
+    show.message(said)
+    assert capsys.readouterr().out.count(said) == 6
+
+
 def test_drafts_of_a_file_whose_review_columns_were_deleted_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     show.drafts_written([{"id": "1", "description": "a hat"}, {"id": "2", "description": ""}], Path("drafts.csv"))
     assert "drafts.csv: 1 drafts, 0 of them to be read" in capsys.readouterr().out
