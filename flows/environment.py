@@ -4,9 +4,9 @@ Secrets come from these alone, or from Prefect's blocks: no setting holds one.
 """
 
 import os
-import re
 
 from flows.settings import Explanation
+from tasks.tracking.config import shown_uri
 
 VARIABLES: dict[str, str] = {
     "PREFECT_API_URL": "Prefect's server to report to, unless `up` runs; empty: one of its own for each command",
@@ -26,6 +26,6 @@ def variables() -> list[Explanation]:
     found = []
     for name, description in VARIABLES.items():
         value = os.environ.get(name, "")
-        shown = ("(set)" if value else "") if name in SECRETS else re.sub("//[^/@]*@", "//…@", value)
+        shown = ("(set)" if value else "") if name in SECRETS else shown_uri(value)
         found.append(Explanation(key=name, value=shown, default="", unit="", description=description))
     return found

@@ -74,7 +74,7 @@ def test_config_names_the_environment_variables_and_never_shows_a_secret(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "swordfish")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:swordfish@127.0.0.1/mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:p@swordfish@127.0.0.1/mlflow")
     assert main(["config", "show", "--json"]) == 0
     shown = capsys.readouterr().out
     found = {one["key"]: one for one in json.loads(shown)}
