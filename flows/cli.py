@@ -58,7 +58,7 @@ def prepare_surroundings() -> None:
     """What the environment may lack, or have too much of."""
     # A proxy is for the world outside: behind it nobody finds the servers that run here.
     outside = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    if LOOPBACK_NAMES not in outside:
+    if LOOPBACK_NAMES not in outside and outside != "*":  # which means all only where it stands alone
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{outside},{LOOPBACK_NAMES}".lstrip(",")
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who called

@@ -1,7 +1,6 @@
 """`publish`: hands a new catalogue to the running system, whose deployment `retrain` waits for the event."""
 
 import argparse
-import os
 import shlex
 import uuid
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 from flows import show
 from flows.champion import champions_settings
 from flows.commands import source_of
-from flows.prefect_api import ask
+from flows.prefect_api import ask, named_api
 from flows.server import running_server
 from flows.settings import Settings
 from model.errors import RunError
@@ -67,7 +66,7 @@ def published(result: dict[str, Any]) -> None:
 
 def tell_prefect(workdir: Path, payload: dict[str, str]) -> str:
     """Tell Prefect's server of the new catalogue. Returns why it was not told, or nothing."""
-    api_url = running_server(workdir) or os.environ.get("PREFECT_API_URL", "")
+    api_url = running_server(workdir) or named_api()
     if not api_url:
         return "no Prefect server runs for this working directory"
     event = {

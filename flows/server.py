@@ -4,6 +4,7 @@ Prefect can start a temporary server of its own, but that one outlives a killed 
 """
 
 import atexit
+import http.client
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from flows.keeper import GRACE_S
+from flows.prefect_api import login, named_api
 from model.errors import RunError, UserError
 from tasks.catalog.urls import without_secrets
 from tasks.lock import hold, lock_facts
@@ -85,12 +87,13 @@ def running_server(workdir: Path) -> str:
 def answers(url: str, timeout_s: float = 2.0) -> bool:
     """Whether the server at this address (Prefect's API, MLflow) says that it is healthy."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=timeout_s) as response:  # noqa: S310
+        request = urllib.request.Request(f"{url}/health", headers=login())  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310
             return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         error.close()  # it is the answer, and holds the connection
         return False
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
 
 
@@ -128,7 +131,7 @@ class PrefectServer:
         registration, and this one is registered before Prefect is imported, so the server goes last.
         """
         os.environ.update(prefect_environment(self.workdir))
-        self.api_url = running_server(self.workdir) or os.environ.get("PREFECT_API_URL", "")
+        self.api_url = running_server(self.workdir) or named_api()
         if self.api_url and (fault := asking_fault(self.api_url)):
             shown = without_secrets(self.api_url)
             raise UserError(f"PREFECT_API_URL is {shown}, which cannot be asked ({fault}): mend it, or unset it")

@@ -135,11 +135,9 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
     with recorded(tmp_path, lives, request):
         crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
         assert state(lives)[0] == "RUNNING"
-    assert state(killed) == (
-        "CRASHED",
-        "Its process was killed. Retry goes on where it stopped; "
-        f"so does: ec-descr-gen resume {killed[:8]} --workdir {tmp_path}",
-    )
+    command = f"ec-descr-gen resume {killed[:8]} --workdir {tmp_path}"
+    told = f"Its process was killed. Retry goes on where it stopped; so does: {command}"
+    assert state(killed) == ("CRASHED", told)
     crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
     assert state(lives)[0] == "CRASHED"
     # Of the command line, without a deployment: Prefect refuses its Retry.
@@ -148,11 +146,9 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
     write_json(run.folder / "run.json", record)
     monkeypatch.setattr("flows.lost.SETTLED_S", 0.0)
     crash_killed_runs(prefect_server, tmp_path)
-    assert state(typed) == (
-        "CRASHED",
-        "Its process was killed in stage 'read'. It goes on where it stopped with: "
-        f"ec-descr-gen resume {typed[:8]} --workdir {tmp_path}",
-    )
+    command = f"ec-descr-gen resume {typed[:8]} --workdir {tmp_path}"
+    told = f"Its process was killed in stage 'read'. It goes on where it stopped with: {command}"
+    assert state(typed) == ("CRASHED", told)
 
 
 @pytest.mark.acceptance

@@ -1,5 +1,6 @@
 """The command line where the environment is odd: a proxy, closed or full outputs, a terminal without Unicode."""
 
+import base64
 import json
 import os
 import subprocess
@@ -11,16 +12,26 @@ from pathlib import Path
 import pytest
 
 from flows.cli import prepare_surroundings
+from flows.prefect_api import ask
+from flows.publishing import tell_prefect
 from flows.server import answers
+from model.errors import RunError
 from tests.command import command, environment
 
 
 class Healthy(BaseHTTPRequestHandler):
-    """A server that is well."""
+    """A server that is well, and says so to whom it knows where it asks for a password."""
+
+    password = ""
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        wanted = f"Basic {base64.b64encode(self.password.encode()).decode()}"
+        self.send_response(200 if not self.password or self.headers["Authorization"] == wanted else 401)
         self.end_headers()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -32,6 +43,13 @@ def shell(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", whole], capture_output=True, text=True, check=False, env={**environment(), **variables}
     )
+
+
+def test_where_nothing_goes_through_the_proxy_nothing_does_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "*")
+    prepare_surroundings()
+    assert urllib.request.proxy_bypass("shop.example")
 
 
 @pytest.mark.parametrize("given", ["", "shop.example"])
@@ -50,6 +68,26 @@ def test_a_proxy_does_not_hide_the_servers_that_run_here(monkeypatch: pytest.Mon
         assert answers(url)
         server.shutdown()
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == f"{given},127.0.0.1,localhost".lstrip(",")
+
+
+def test_a_user_in_the_address_of_prefect_logs_in_and_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Healthy, "password", "me:sword@fish")
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "")
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}/api"
+        monkeypatch.setenv("PREFECT_API_URL", f"http://me:sword%40fish@{place}")
+        assert tell_prefect(tmp_path, {}) == ""
+        assert os.environ["PREFECT_API_URL"] == f"http://{place}", "what Prefect's own client is told"
+        assert answers(f"http://{place}")
+        monkeypatch.setenv("PREFECT_API_URL", f"http://me:perch@{place}")
+        told = tell_prefect(tmp_path, {})
+        assert told == f"Prefect's server did not answer http://{place}/events: HTTP Error 401: Unauthorized"
+        server.shutdown()
+    with pytest.raises(RunError, match=r"^Prefect's server did not answer http://127\.0\.0\.1/x: no address$"):
+        ask("http://me:swordfish@127.0.0.1", "/x")
 
 
 @pytest.mark.parametrize("line", ["runs --json", "config show", "config explain gate --json"])
