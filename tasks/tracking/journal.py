@@ -63,6 +63,10 @@ class Journal:
         with _lock:
             _append(self.sent_path, f"{entry.number}\n")
 
+    def forget_sent(self) -> None:
+        """All is pending again, as for a store that has nothing of it."""
+        self.sent_path.unlink(missing_ok=True)
+
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

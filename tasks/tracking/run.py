@@ -15,7 +15,7 @@ from model.files import atomic_path, read_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import Store, make_client, outage_line, outages
+from tasks.tracking.store import RUN_ID_FILE, Store, make_client, outage_line, outages
 
 if TYPE_CHECKING:
     from tasks.tracking.registry import Registry
@@ -45,8 +45,7 @@ def start_run(
     """
     again = is_tracked(run_dir)
     if not again:
-        # Where the workdir's own store is reached is asked anew each time.
-        keep_settings(run_dir, {"config": asdict(config), "tracking_uri": config.given_uri()})
+        _keep_settings(run_dir, config, config.given_uri())
     run = TrackedRun(run_dir)
     open_log(run.log_path)
     if again:
@@ -66,10 +65,11 @@ def is_tracked(run_dir: Path) -> bool:
     return _settings_path(run_dir).is_file()
 
 
-def keep_settings(run_dir: Path, settings: Mapping[str, Any]) -> None:
-    """Keep what a run is tracked with for its owner's eyes only: the address may hold a password."""
+def _keep_settings(run_dir: Path, config: TrackingConfig, uri: str) -> None:
+    """Keep where a run is tracked. Empty: in the workdir's own store, whose address is asked anew each time."""
+    settings = {"config": asdict(config), "tracking_uri": uri}
     with atomic_path(_settings_path(run_dir)) as partial:
-        partial.touch(mode=0o600)
+        partial.touch(mode=0o600)  # the address may hold a password
         partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
@@ -136,8 +136,18 @@ class TrackedRun:
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run; None while its store has never been reached."""
-        path = self.folder / "mlflow_run.json"
+        path = self.folder / RUN_ID_FILE
         return str(read_json(path)["run_id"]) if path.is_file() else None
+
+    def track_at(self, uri: str) -> None:
+        """Track at another address from now on; what the one before was sent is sent there too."""
+        if uri == self.given_uri:
+            return
+        if self.run_id is not None:
+            self.journal.forget_sent()
+            (self.folder / RUN_ID_FILE).unlink()
+        _keep_settings(self.run_dir, self.config, uri)
+        self.given_uri = uri
 
     @property
     def log_path(self) -> Path:

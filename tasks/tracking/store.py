@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RUN_FOLDER_TAG = "ec-descr-gen.run"
+RUN_ID_FILE = "mlflow_run.json"
 MAX_PARAM_CHARS = 6000
 NOISY = (
     "alembic",
@@ -108,7 +110,7 @@ class Store:
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run; None before the store was reached for the first time."""
-        path = self.folder / "mlflow_run.json"
+        path = self.folder / RUN_ID_FILE
         return str(read_json(path)["run_id"]) if path.is_file() else None
 
     def send(self, entry: Entry) -> None:
@@ -151,10 +153,7 @@ class Store:
                 experiment_id, start_time=entry.time_ms, run_name=entry.values["name"], tags={RUN_FOLDER_TAG: mark}
             )
             run_id = run.info.run_id
-        write_json(
-            self.folder / "mlflow_run.json",
-            {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": self.uri},
-        )
+        write_json(self.folder / RUN_ID_FILE, {"run_id": run_id, "experiment_id": experiment_id})
 
     def _resume(self, run_id: str, entry: Entry) -> None:  # noqa: ARG002
         if self.client.get_run(run_id).info.lifecycle_stage != "active":  # deleted on its page, and wanted again
@@ -232,10 +231,18 @@ class Store:
 
     def _table(self, run_id: str, entry: Entry) -> None:
         import pandas as pd
+        from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
-        path = Path(entry.values["path"])
-        if path.exists():
-            self.client.log_table(run_id, pd.read_parquet(path), entry.values["name"])
+        path, name = Path(entry.values["path"]), entry.values["name"]
+        if not path.exists():
+            return
+        # As MLflow's log_table writes it; but that one, told twice, keeps every row twice.
+        with tempfile.TemporaryDirectory() as folder:
+            pd.read_parquet(path).to_json(Path(folder) / name, orient="split", index=False)
+            self.client.log_artifact(run_id, str(Path(folder) / name))
+        tables = json.loads(self.client.get_run(run_id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+        if (table := {"path": name, "type": "table"}) not in tables:
+            self._set_tags(run_id, {MLFLOW_LOGGED_ARTIFACTS: json.dumps([*tables, table])})
 
     def _model(self, run_id: str, entry: Entry) -> None:
         from tasks.tracking.registry import log_and_register

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.files import read_json, write_json
-from tasks.tracking.run import TrackedRun
+from tasks.tracking.run import TrackedRun, is_tracked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,18 +18,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = False
     options = parser.parse_args(arguments)
     for folder in options.run_folder:
-        settings = folder / "tracking" / "settings.json"
-        if not settings.is_file():
+        if not is_tracked(folder):
             print(f"{folder} holds no tracked run: give a folder WORKDIR/runs/<run-id>", file=sys.stderr)
             return 2
-        if options.tracking_uri:
-            write_json(settings, read_json(settings) | {"tracking_uri": options.tracking_uri})
         run = TrackedRun(folder)
+        if options.tracking_uri:
+            run.track_at(options.tracking_uri)
         count = len(run.journal.pending())
         done = run.flush()
         left |= not done
         kept = len(run.journal.pending())
-        print(f"{folder}: {count - kept} sent to {run.tracking_uri}, {kept} left")
+        print(f"{folder}: {count - kept} sent to {run.shown_uri}, {kept} left")
     return int(left)
 
 

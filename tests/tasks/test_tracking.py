@@ -1,5 +1,6 @@
 """A run in a real MLflow store: continued, kept through outages, never lost."""
 
+import json
 import logging
 import resource
 import shutil
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from model.files import read_json
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.facts import environment_tags, git_tags
 from tasks.tracking.journal import Journal
@@ -139,13 +141,18 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     pd.DataFrame({"record_id": ["1"], "description": ["a dress"]}).to_parquet(run.run_dir / "t.parquet")
     run.log_files([run.run_dir / "report.md"], "reports")
     run.log_picture(run.run_dir / "p.png", key="validation products", step=5)
-    run.log_table(run.run_dir / "t.parquet", "predictions.json")
+    for _ in range(2):  # as after a kill between sending it and the manifest
+        run.log_table(run.run_dir / "t.parquet", "predictions.json")
     assert run.end()
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
     names = {item.path for item in client.list_artifacts(str(run.run_id))}
     assert names == {"reports", "images", "logs", "predictions.json"}
     artifacts = workdir / "mlartifacts" / "ec-descr-gen" / str(run.run_id) / "artifacts"
     assert (artifacts / "reports" / "report.md").read_text() == "hello"
+    table = {"columns": ["record_id", "description"], "data": [["1", "a dress"]]}
+    assert read_json(artifacts / "predictions.json") == table
+    named = stored(run).data.tags["mlflow.loggedArtifacts"]  # by which MLflow's pages find tables
+    assert json.loads(named) == [{"path": "predictions.json", "type": "table"}]
 
 
 def test_what_was_said_during_the_run_is_an_artifact_of_it_also_after_a_resume(workdir: Path) -> None:
@@ -226,6 +233,25 @@ def test_a_full_artifact_store_keeps_the_files_and_takes_the_numbers(
     assert upload([str(run.run_dir)]) == 0
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
     assert [item.path for item in client.list_artifacts(str(run.run_id))] == ["large.bin", "logs"]
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_run_that_one_server_has_is_sent_whole_to_another(
+    prepared: Path, workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start(workdir, "r1")
+    run.log_metrics({"train/loss": 1.5}, step=1)
+    assert run.end()
+    away = f"http://bob:hunter2@127.0.0.1:{free_port()}"
+    assert upload([str(run.run_dir), "--tracking-uri", away]) == 1
+    assert "hunter2" not in "".join(capsys.readouterr())
+    assert [path.name for path in run.folder.iterdir() if b"hunter2" in path.read_bytes()] == ["settings.json"]
+    assert (run.folder / "settings.json").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "other").mkdir()
+    shutil.copy(prepared / "mlflow.db", tmp_path / "other" / "mlflow.db")
+    assert upload([str(run.run_dir), "--tracking-uri", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"]) == 0
+    found = stored(TrackedRun(run.run_dir))
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"train/loss": 1.5})
 
 
 def test_upload_refuses_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
