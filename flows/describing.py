@@ -17,7 +17,7 @@ from tasks.drafts.asked import Asked, named_pictures, products
 from tasks.drafts.drafting import Drafted, Drafter
 from tasks.drafts.table import SUFFIXES
 from tasks.figures.attention import draw_attention
-from tasks.runs import all_runs, latest_tracking
+from tasks.runs import tracking_of_models
 from tasks.tracking import TrackingConfig
 from tasks.tracking.config import SQLITE
 from tasks.tracking.registry import Registry
@@ -109,15 +109,14 @@ def find_model(given: str | None, workdir: Path, tracking: TrackingConfig) -> Pa
     Args:
         given: models:/…, a folder, or None.
         workdir: of the registry and of the models fetched from it.
-        tracking: where the registry is, unless it is the default: then where the latest run's is.
+        tracking: see `tracking_of_models`.
 
     Raises:
         UserError: there is none.
     """
     if given is not None and not given.startswith("models:/"):
         return Path(given)
-    if tracking == TrackingConfig():
-        tracking = latest_tracking(all_runs(workdir)) or tracking
+    tracking = tracking_of_models(workdir, tracking)
     uri = tracking.tracking_uri(workdir)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():  # asking would make it
         raise UserError(f"no model in {workdir}: run the pipeline first, or name a folder with --model (no {uri})")

@@ -19,13 +19,12 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from model.settings import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
-from tasks.runs import OpenRun, Request, recorded
+from tasks.runs import OpenRun, Request, recorded, tracking_of_models
 from tasks.scoring.pages import run_note
 from tasks.scoring.products import check_split
 from tasks.scoring.report import ScoreReport
-from tasks.tracking import start_run
+from tasks.tracking import registry_of, start_run
 from tasks.tracking.facts import environment_tags
-from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +70,8 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     check_split(split)
     check(not beam_size or beam_size.isdecimal(), "beam_size", beam_size, "a whole number above 0")
     check_to_score(settings)
-    registry = Registry(settings.tracking, run.workdir)
+    tracking = tracking_of_models(run.workdir, settings.tracking)
+    registry = registry_of(run.folder, tracking)
     model_dir = registry.fetch(model, run.workdir / "models") if model.startswith("models:/") else Path(model)
     config = read_config(model_dir)
     search = SearchConfig(**config.get("search", {}))
@@ -82,7 +82,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     settings = replace(settings, image=ImageConfig(**config["image"]), sample=sample)
     name = Path(request.catalog).name
     tracked = start_run(
-        settings.tracking,
+        tracking,
         run_dir=run.folder,
         name=f"evaluation on {Path(request.catalog).stem} {run.record.run_id}",
         parameters={"model": model, "catalog_file": request.catalog, **request.settings},

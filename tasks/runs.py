@@ -157,6 +157,11 @@ def latest_tracking(runs: list[RunRecord]) -> TrackingConfig | None:
     return None if tracked is None else TrackingConfig(**tracked.request.settings["tracking"])
 
 
+def tracking_of_models(workdir: Path, given: TrackingConfig) -> TrackingConfig:
+    """Where to look for models: where it is said, or, where nothing but the default is, as `latest_tracking` does."""
+    return latest_tracking(all_runs(workdir)) or given if given == TrackingConfig() else given
+
+
 class OpenRun:
     """A run in progress: keeps its record up to date."""
 

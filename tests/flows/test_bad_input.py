@@ -15,7 +15,7 @@ from prefect.states import Failed
 from flows import launch, server
 from flows.cli import main, make_parser
 from flows.commands import request_of, source_of
-from flows.evaluation import evaluation
+from flows.evaluation import _score, evaluation
 from flows.pipeline import pipeline
 from flows.prepare import find_dataset
 from flows.retraining import retraining
@@ -286,6 +286,20 @@ def test_a_prefect_server_whose_address_is_none_is_refused_at_once(tmp_path: Pat
 def test_nothing_to_resume_and_no_such_run_are_said(tmp_path: Path) -> None:
     assert "nothing to resume" in refused("resume", "--workdir", tmp_path)
     assert "no run 'abc'" in refused("resume", "abc", "--workdir", tmp_path)
+
+
+def test_a_model_is_evaluated_from_where_the_latest_run_was_tracked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri = f"http://127.0.0.1:{server.free_port()}"
+    tracked = Request(flow="pipeline", catalog="c", image_base_url="", settings={"tracking": {"uri": uri}})
+    with recorded(tmp_path, "00000001", tracked):
+        pass
+    options = {"model": "models:/ec-descr-gen/1", "split": "", "beam_size": ""}
+    asked = Request(flow="evaluation", catalog="c", image_base_url="", settings=Settings().nested(), options=options)
+    with pytest.raises(RunError, match=f"registry at {uri} did not answer"), recorded(tmp_path, "2", asked) as run:
+        _score(run, Settings())
 
 
 def test_describe_without_a_model_or_a_picture_says_what_to_do(tmp_path: Path) -> None:
