@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREVIOUS_TAG = "champion before"  # empty: there was none
+# MLflow's words for a server that is not there or not well; all others are its answers.
+SILENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"}
 # What model/ imports: a machine with these and the logged files describes pictures.
 REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "pandas", "pyarrow", "h5py", "pillow", "nltk")
 
@@ -144,7 +146,13 @@ def _by_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | 
 
 
 class Registry:
-    """The registered model of a workdir. Every call raises RunError, in one line, if the store can't be reached."""
+    """The registered model of a workdir. Every call raises RunError, in one line, if the store is silent or refuses.
+
+    Args:
+        config: the model's name, and where it is.
+        workdir: whose own store is asked where neither `config` nor the environment names another.
+        uri: the address itself, where it is known.
+    """
 
     def __init__(self, config: TrackingConfig, workdir: Path, uri: str = "") -> None:
         self.name, self.uri = config.model_name, uri or config.tracking_uri(workdir)
@@ -267,13 +275,16 @@ class Registry:
         return versions[0] if versions else None
 
     def _ask(self, call: Any, *arguments: Any) -> Any:
+        from mlflow.exceptions import MlflowException
+
         try:
             return call(*arguments)
         except outages() as error:
-            raise RunError(
-                f"MLflow's registry at {self.shown} did not answer: {outage_line(error, self.uri)}. "
-                "Start it, or set tracking.uri."
-            ) from error
+            what, mend = "did not answer", "Start it"
+            if isinstance(error, MlflowException) and error.error_code not in SILENT:
+                what, mend = "refused", "Give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD if it asks for them"
+            said = outage_line(error, self.uri)
+            raise RunError(f"MLflow's registry at {self.shown} {what}: {said}. {mend}, or set tracking.uri.") from error
 
 
 def _is_whole(model_dir: Path) -> bool:

@@ -5,10 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,7 @@ def test_weights_to_start_from_come_from_the_registry_that_the_run_began_with(
 def test_a_store_that_is_none_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(tmp_path))
     (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0 and then nothing that it could be" * 40)
-    with pytest.raises(RunError, match=r"^MLflow's registry at .* did not answer: [^\n]*$"):
+    with pytest.raises(RunError, match=r"^MLflow's registry at .* (did not answer|refused): [^\n]*$"):
         Registry(CONFIG, tmp_path).champion()
 
 
@@ -353,6 +355,28 @@ def test_an_unreachable_registry_is_one_clear_line(tmp_path: Path, monkeypatch: 
     away = TrackingConfig(uri=f"http://127.0.0.1:{free_port()}", timeout_s=2)
     with pytest.raises(RunError, match=r"registry at http://127\.0\.0\.1:\d+ did not answer: .* Start it, or set"):
         Registry(away, tmp_path).champion()
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """Asks for a password, as a proxy before MLflow does."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(b"who are you?")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("_no_retries")
+def test_a_registry_that_refuses_is_not_called_silent(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Refuses) as there:
+        threading.Thread(target=there.serve_forever, daemon=True).start()
+        config = TrackingConfig(uri=f"http://127.0.0.1:{there.server_port}", timeout_s=5)
+        with pytest.raises(RunError, match=r"refused: .* 401 .*who are you\?.* Give MLFLOW_TRACKING_USERNAME"):
+            Registry(config, tmp_path).champion()
+        there.shutdown()
 
 
 def post(address: str, body: bytes) -> tuple[int, Any]:
