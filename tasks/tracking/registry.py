@@ -49,10 +49,10 @@ def log_and_register(
     name: str,
     run_id: str,
     *,
-    model_dir: str,
+    model_dir: Path,
     step: int,
     card: str,
-    example: str | None,
+    example: Path | None,
     facts: Mapping[str, str],
 ) -> dict[str, Any]:
     """Log a model directory to its run and make it a version of the registered model.
@@ -70,7 +70,7 @@ def log_and_register(
     for version in client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'"):
         if version.tags.get("epoch") == str(step):
             return _decide(client, name, str(version.version))
-    model_id = _log(client, run_id, model_dir=Path(model_dir), step=step, card=card, example=example)
+    model_id = _log(client, run_id, model_dir=model_dir, step=step, card=card, example=example)
     try:
         client.create_registered_model(name, description="Writes the description of a product from its picture.")
     except MlflowException as error:
@@ -87,7 +87,7 @@ def log_and_register(
     return _decide(client, name, str(created.version))
 
 
-def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: str | None) -> str:
+def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, card: str, example: Path | None) -> str:
     import mlflow.pyfunc
     from mlflow.models import Model
 
@@ -96,7 +96,7 @@ def _log(client: "MlflowClient", run_id: str, *, model_dir: Path, step: int, car
         run.info.experiment_id, name="describer", source_run_id=run_id, params=dict(run.data.params)
     )
     # The signature, parameters included, is taken from the type hints and this example.
-    picture = Path(example).read_bytes() if example else _blank_picture()
+    picture = example.read_bytes() if example else _blank_picture()
     parameters = {"beam_size": 0, "max_words": 0}
     with tempfile.TemporaryDirectory() as folder:
         write_text(Path(folder) / "README.md", card)

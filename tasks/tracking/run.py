@@ -186,16 +186,16 @@ class TrackedRun:
     def log_files(self, paths: Sequence[Path], folder: str = "") -> None:
         """Log files or folders under `folder` of the run's artifacts. They must stay where they are."""
         for path in paths:
-            self.journal.append("artifact", path=str(path.resolve()), folder=folder)
+            self.journal.append("artifact", path=self._kept(path), folder=folder)
         self.flush()
 
     def log_picture(self, path: Path, *, key: str, step: int) -> None:
         """Log a picture that belongs to a step: the run page shows those of one key as a series."""
-        self._keep("image", path=str(path.resolve()), key=key, step=step)
+        self._keep("image", path=self._kept(path), key=key, step=step)
 
     def log_table(self, parquet: Path, name: str) -> None:
         """Log a table (from a Parquet file) that the run page shows row by row."""
-        self._keep("table", path=str(parquet.resolve()), name=name)
+        self._keep("table", path=self._kept(parquet), name=name)
 
     def log_note(self, markdown: str) -> None:
         """The run's description: what its page shows first."""
@@ -218,10 +218,10 @@ class TrackedRun:
         """
         self._keep(
             "model",
-            model_dir=str(model_dir.resolve()),
+            model_dir=self._kept(model_dir),
             step=step,
             card=card,
-            example=str(example.resolve()) if example else None,
+            example=self._kept(example) if example else None,
             facts={name: str(value) for name, value in facts.items()},
         )
         if any(entry.kind == "model" for entry in self.journal.pending()):
@@ -233,7 +233,7 @@ class TrackedRun:
         """End the run (FINISHED, FAILED, KILLED). False, with the upload command logged, if anything is left."""
         if self.log_path.is_file():
             close_log(self.log_path)
-            self.journal.append("artifact", path=str(self.log_path.resolve()), folder="logs")
+            self.journal.append("artifact", path=self._kept(self.log_path), folder="logs")
         self.journal.append("end", status=status)
         self._next_try = 0.0
         return self.flush()
@@ -246,6 +246,11 @@ class TrackedRun:
                 for name, value in entry.values["metrics"].items():
                     found.setdefault(name, {})[entry.values["step"]] = value
         return {name: sorted(values.items()) for name, values in found.items()}
+
+    def _kept(self, path: Path) -> str:
+        """How the journal names a file: from the working directory, which may move before the file is sent."""
+        path = path.absolute()
+        return str(path.relative_to(self.workdir) if path.is_relative_to(self.workdir) else path)
 
     def _keep(self, kind: str, /, **values: Any) -> None:
         self.journal.append(kind, **values)

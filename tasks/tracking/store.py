@@ -124,6 +124,10 @@ class Store:
             assert run_id is not None, f"{entry.kind} before start"
             getattr(self, f"_{entry.kind}")(run_id, entry)
 
+    def _place(self, path: str) -> Path:
+        """Where a file is that the journal names: `folder` is WORKDIR/runs/<run-id>/tracking."""
+        return self.folder.absolute().parents[2] / path
+
     def _start(self, entry: Entry) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -203,7 +207,7 @@ class Store:
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
 
     def _artifact(self, run_id: str, entry: Entry) -> None:
-        path = Path(entry.values["path"])
+        path = self._place(entry.values["path"])
         if not path.exists():  # cleaned away since: nothing is left to send
             logger.warning("%s is gone and can't be logged", path)
             return
@@ -215,7 +219,7 @@ class Store:
     def _image(self, run_id: str, entry: Entry) -> None:
         from PIL import Image
 
-        path = Path(entry.values["path"])
+        path = self._place(entry.values["path"])
         if not path.exists():
             logger.warning("%s is gone and can't be logged", path)
             return
@@ -233,7 +237,7 @@ class Store:
         import pandas as pd
         from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
-        path, name = Path(entry.values["path"]), entry.values["name"]
+        path, name = self._place(entry.values["path"]), entry.values["name"]
         if not path.exists():
             return
         # As MLflow's log_table writes it; but that one, told twice, keeps every row twice.
@@ -247,8 +251,11 @@ class Store:
     def _model(self, run_id: str, entry: Entry) -> None:
         from tasks.tracking.registry import log_and_register
 
+        values = {**entry.values, "model_dir": self._place(entry.values["model_dir"])}
+        if values["example"]:
+            values["example"] = self._place(values["example"])
         with process_wide(self.uri):
-            registered = log_and_register(self.client, self.config.model_name, run_id, **entry.values)
+            registered = log_and_register(self.client, self.config.model_name, run_id, **values)
         write_json(self.folder / "registered.json", registered)
 
     def _end(self, run_id: str, entry: Entry) -> None:

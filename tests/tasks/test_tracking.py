@@ -273,11 +273,15 @@ def test_a_line_that_a_kill_cut_short_is_no_entry_and_hurts_no_later_one(tmp_pat
 def test_a_run_follows_its_working_directory_to_another_place(workdir: Path) -> None:
     first = start(workdir / "before", "r1")
     assert (first.folder / "settings.json").stat().st_mode & 0o777 == 0o600
+    (first.run_dir / "a.txt").write_text("a")
+    first._next_try = float("inf")  # the store is away just then
+    first.log_files([first.run_dir / "a.txt"])
     (workdir / "before").rename(workdir / "after")
     run = TrackedRun(workdir / "after" / "runs" / "r1")
     assert run.tracking_uri == f"sqlite:///{workdir / 'after' / 'mlflow.db'}"
     assert run.end()
     assert not (workdir / "before").exists()
+    assert [one.name for one in (workdir / "after" / "mlartifacts").rglob("a.txt")] == ["a.txt"]
     assert stored(run).info.status == "FINISHED"
 
 
