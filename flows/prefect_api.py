@@ -7,6 +7,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -25,9 +26,9 @@ def ask(api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | N
     """
     headers = {"Content-Type": "application/json", **login()}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{api_url}{path}", data, headers)  # noqa: S310
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            request = urllib.request.Request(f"{api_url}{path}", data, headers)  # noqa: S310
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 return json.loads(response.read() or b"null")
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
@@ -49,11 +50,12 @@ def named_api() -> str:
     urllib takes no user from an address: one that stands there goes where Prefect's own client looks, too.
     """
     url = os.environ.get("PREFECT_API_URL", "")
-    if "@" in url:
+    with suppress(ValueError):  # it is no address, as who asks it will say
         parts = urlsplit(url)
         user, _, host = parts.netloc.rpartition("@")
-        url = os.environ["PREFECT_API_URL"] = urlunsplit(parts._replace(netloc=host))
-        os.environ["PREFECT_API_AUTH_STRING"] = unquote(user)
+        if user:
+            url = os.environ["PREFECT_API_URL"] = urlunsplit(parts._replace(netloc=host))
+            os.environ["PREFECT_API_AUTH_STRING"] = unquote(user)
     return url
 
 

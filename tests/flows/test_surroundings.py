@@ -88,6 +88,8 @@ def test_a_user_in_the_address_of_prefect_logs_in_and_is_never_shown(
         server.shutdown()
     with pytest.raises(RunError, match=r"^Prefect's server did not answer http://127\.0\.0\.1/x: no address$"):
         ask("http://me:swordfish@127.0.0.1", "/x")
+    monkeypatch.setenv("PREFECT_API_URL", "http://me:swordfish@[bad/api")
+    assert tell_prefect(tmp_path, {}) == "Prefect's server did not answer http://[bad/api/events: Invalid IPv6 URL"
 
 
 @pytest.mark.parametrize("line", ["runs --json", "config show", "config explain gate --json"])
