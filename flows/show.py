@@ -178,7 +178,7 @@ def runs_table(runs: list[dict[str, str]]) -> None:
         table.add_row(
             run["run"],
             run["state"],
-            run["stage"],
+            ": ".join(filter(None, (run["stage"], run["progress"]))),
             run["started_at"][:16].replace("T", " "),
             Path(run["catalog"]).name,
             run["resume"],

@@ -31,12 +31,21 @@ def test_a_demo_without_a_test_split_and_without_a_ceiling_shows_what_it_has(
 
 def test_what_looks_like_markup_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     said = "[/x.csv] [bold] :dress:"
-    row = {"run": "a", "state": "failed", "stage": "read", "started_at": "", "catalog": "c.csv", "resume": ""}
-    show.runs_table([row | {"reason": said}])
+    row = {
+        "run": "a",
+        "state": "failed",
+        "stage": "fetch",
+        "progress": "5 of 9 pictures",
+        "started_at": "",
+        "resume": "",
+    }
+    show.runs_table([row | {"catalog": "c.csv", "reason": said}])
     show.settings_table([{"key": "a", "value": said, "unit": "", "default": said, "description": ""}])
     show.drafts([{"picture": said, "description": said, "confidence": 0.5, "reasons": [said]}])
     show.message(said)
-    assert capsys.readouterr().out.count(said) == 6
+    shown = capsys.readouterr().out
+    assert shown.count(said) == 6
+    assert "fetch: 5 of 9 pictures" in shown
 
 
 def test_drafts_of_a_file_whose_review_columns_were_deleted_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
