@@ -55,7 +55,7 @@ def promote(
 
     Returns:
         champion (the version compared with; empty if there was none), decision (a sentence), promoted, alias,
-        comparison (score -> both values, difference, interval, confidence).
+        comparison (score -> both values, difference, interval, confidence), carried_out (the alias was moved).
 
     Raises:
         RunError: the registry does not answer, or the score that decides could not be computed.
@@ -71,8 +71,10 @@ def promote(
         facts = {"champion": _version_of(champion), **found}
         write_manifest(run_dir, "promote", files=[], facts=facts)
         champion = registry.champion()  # comparing takes minutes
-    if facts["promoted"]:
+    if facts["promoted"] and not facts.get("carried_out"):  # once: who rolls it back means it
         registry.promote(version)
+        facts["carried_out"] = True
+        write_manifest(run_dir, "promote", files=[], facts=facts)
     registry.tag(version, {"decision": facts["decision"]})
     tracked.log_tags({"decision": facts["decision"], "promoted": str(facts["promoted"]).lower()})
     for name, found in facts["comparison"].items():
@@ -83,7 +85,7 @@ def promote(
     if facts["comparison"]:
         page.append((run_dir / COMPARISON_NOTE).read_text(encoding="utf-8"))
     show_page("\n\n".join(page), key="decision", description=f"version {version}")
-    return {**facts, "alias": CHAMPION if facts["promoted"] else CHALLENGER}
+    return {**facts, "alias": CHAMPION if _version_of(registry.champion()) == version else CHALLENGER}
 
 
 def _version_of(champion: dict[str, Any] | None) -> str:

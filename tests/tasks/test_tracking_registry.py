@@ -173,6 +173,9 @@ def test_a_kept_decision_is_carried_out_only_over_the_champion_that_it_was_made_
     for _ in range(2):  # as after a kill between the alias's move and the end
         assert resumed() == "promoted: 2 over 1"
         assert champion_of(registry) == "2"
+    registry.rollback()
+    resumed()
+    assert champion_of(registry) == "1", "a person's rollback stands, whatever is retried"
     registry.promote("3")
     assert resumed().startswith("kept: version 3 stays the champion; cider_d "), "the same model is no better"
     assert champion_of(registry) == "3"
