@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,12 @@ def _asked(options: argparse.Namespace, settings: Settings) -> tuple[list[Asked]
     return found.asked, [base] if base else []
 
 
+def file_name(asked: Asked) -> str:
+    """What a product's, or else a picture's, own file may be called, but for its ending."""
+    picture = Path(asked.picture.rstrip("/").rpartition("/")[2].partition("?")[0]).stem
+    return re.sub(r"[^\w.-]+|^[.]+", "-", asked.id or picture)
+
+
 def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
     """Draws where the model looked: one picture's into the file named, several pictures' into a folder."""
     one_file = target.suffix in {".png", ".svg"}
@@ -92,7 +99,7 @@ def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
         found = drafted.description
         if found is None or drafted.pixels is None:
             return
-        name = Path(drafted.asked.id or drafted.asked.picture.rstrip("/").rpartition("/")[2].partition("?")[0]).stem
+        name = file_name(drafted.asked)
         path = target if one_file else target / f"{name}.png"
         number = 1
         while not one_file and path.exists():

@@ -65,9 +65,11 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, indented, keys in the order given."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+def write_json(path: Path, value: Any, *, private: bool = False) -> None:
+    """Write JSON atomically, indented, keys in the order given; `private`, as with an address, for its owner alone."""
+    with atomic_path(path) as partial:
+        partial.touch(mode=0o600 if private else 0o666)
+        partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:

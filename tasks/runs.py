@@ -176,7 +176,7 @@ class OpenRun:
     def note(self, **changes: Any) -> None:
         """Change fields of the record, on disk when this returns."""
         self.record = replace(self.record, updated_at=_now(), **changes)
-        write_json(_record_path(self.workdir, self.record.run_id), asdict(self.record))
+        write_json(_record_path(self.workdir, self.record.run_id), asdict(self.record), private=True)
 
     def bind_dataset(self, dataset_id: str) -> None:
         """Note which dataset the run uses.

@@ -21,7 +21,7 @@ def keep(source: Path, workdir: Path, *, fingerprint: str, image_base_url: str) 
         with atomic_path(path) as partial:
             shutil.copyfile(source, partial)
         latest = {"path": path.relative_to(folder).as_posix(), "image_base_url": image_base_url}
-        write_json(folder / LATEST_FILE, latest)
+        write_json(folder / LATEST_FILE, latest, private=True)
     except OSError as error:
         raise UserError(f"cannot copy the catalogue to {path}: {error.strerror or error}") from None
     return path

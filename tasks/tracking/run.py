@@ -1,6 +1,5 @@
 """One run of the pipeline as MLflow sees it: started once, continued by every later step, never lost."""
 
-import json
 import logging
 import shlex
 import sys
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.files import atomic_path, read_json
+from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
@@ -67,10 +66,7 @@ def is_tracked(run_dir: Path) -> bool:
 
 def _keep_settings(run_dir: Path, config: TrackingConfig, uri: str) -> None:
     """Keep where a run is tracked. Empty: in the workdir's own store, whose address is asked anew each time."""
-    settings = {"config": asdict(config), "tracking_uri": uri}
-    with atomic_path(_settings_path(run_dir)) as partial:
-        partial.touch(mode=0o600)  # the address may hold a password
-        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_json(_settings_path(run_dir), {"config": asdict(config), "tracking_uri": uri}, private=True)
 
 
 def _settings_path(run_dir: Path) -> Path:

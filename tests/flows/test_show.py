@@ -7,6 +7,9 @@ import pytest
 
 from flows import show
 from flows.demo import demo_table
+from flows.describing import file_name
+from tasks.drafts.asked import Asked
+from tasks.pictures.outcome import Failed
 
 COUNTS = {"count": 3, "type": 1.0, "colour": 0.5, "both": 0.5}
 SCORES = {"bleu_1": 0.4, "bleu_4": 0.1, "cider_d": 0.5, "rouge_l": 0.3, "ended": 1.0}
@@ -51,3 +54,19 @@ def test_what_looks_like_markup_is_shown_as_it_stands(capsys: pytest.CaptureFixt
 def test_drafts_of_a_file_whose_review_columns_were_deleted_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     show.drafts_written([{"id": "1", "description": "a hat"}, {"id": "2", "description": ""}], Path("drafts.csv"))
     assert "drafts.csv: 1 drafts, 0 of them to be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("record_id", "picture", "name"),
+    [
+        ("SKU.1", "a.jpg", "SKU.1"),
+        ("a/b c", "", "a-b-c"),
+        ("../x", "", "--x"),
+        ("", "https://h/p/hat.v2.jpg", "hat.v2"),
+    ],
+)
+def test_a_product_s_own_file_is_called_by_its_id_and_stays_in_its_folder(
+    record_id: str, picture: str, name: str
+) -> None:
+    asked = Asked(picture=picture, address=Failed(reason="malformed_url"), id=record_id)
+    assert file_name(asked) == name

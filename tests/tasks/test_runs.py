@@ -37,6 +37,11 @@ def test_an_evaluation_and_a_failed_run_elsewhere_do_not_lead_away_from_the_cham
     assert tracking.experiment == "shop"
 
 
+def test_a_record_whose_addresses_may_hold_a_password_is_for_its_owner_alone(tmp_path: Path) -> None:
+    make_run(tmp_path, "00000001", "pipeline", experiment="shop")
+    assert (tmp_path / "runs" / "00000001" / "run.json").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("content", ["", "\0\0\0", "{}", "[]", '{"request": {}}'])
 def test_a_damaged_record_hides_its_own_run_alone_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
