@@ -58,10 +58,10 @@ def read(
     """
     with progress("Reading the catalogue", None, unit="records") as bar:
         found = read_catalog(catalog, config, image_base_url=image_base_url, on_read=bar.advance)
-    if found.conflated > MANY_CONFLATED * found.read:
+    if found.conflated > MANY_CONFLATED:
         logger.warning(
-            "%s picture urls differ from another one only behind their question mark, which is left out: "
-            "if they are different pictures, set catalog.cut_query=false", f"{found.conflated:,}",
+            "%.0f%% of the picture urls with a question mark differ from another one only behind it, which is left out: "
+            "if they are different pictures, set catalog.cut_query=false", 100 * found.conflated,
         )  # fmt: skip
     fingerprint = catalog_fingerprint(found.records)
     rules = {

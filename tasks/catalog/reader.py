@@ -81,7 +81,7 @@ class Catalog:
         rejected: REJECTED_SCHEMA, in the file's order.
         read: how many records the file holds: kept and rejected.
         given_splits: the catalogue says which split each record is in.
-        conflated: picture urls that only their query, which was cut, told from another one.
+        conflated: the share of the picture urls with a query, which was cut, that it alone told from another one.
     """
 
     format: str
@@ -89,7 +89,7 @@ class Catalog:
     rejected: pa.Table
     read: int
     given_splits: bool
-    conflated: int
+    conflated: float
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
@@ -245,7 +245,7 @@ def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], 
     return "CSV", read_csv(source, config.max_record_bytes, known), "line"
 
 
-def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_name: str, conflated: int) -> Catalog:
+def _settle(kind: str, table: pa.Table, rejected: pa.Table, read: int, place_name: str, conflated: float) -> Catalog:
     """Sort by id; reject what has another's id, or no split where others have one."""
     given = pc.not_equal(table["split"], "")
     given_splits = bool(pc.any(given).as_py())

@@ -33,6 +33,7 @@ SPLIT_NAMES = {
 _WORD = re.compile(r"[^\W_]")
 Descriptions = Literal["needed", "missing", "any"]
 HAS_DESCRIPTION = "has a description"
+QUERIES = 10_000  # so many urls show whether queries tell pictures apart
 NO_ATTRIBUTE = "nah"  # FACAD's word for it
 
 
@@ -69,7 +70,7 @@ class Extractor:
         self.attr, self.split = names["attr"], names["split"]
         self.cut_query, self.has_base, self.wanted = cut_query, has_base, descriptions
         self.queries: dict[str, str] = {}  # the first of each url
-        self.conflated = 0  # urls that were told from an earlier one by their query alone
+        self.looked_at = self.told_apart = 0  # urls with a query; those that it alone told from an earlier one
 
     def __call__(self, raw: Any) -> Record | Fault:  # noqa: PLR0911, PLR0912
         """One record."""
@@ -91,7 +92,9 @@ class Extractor:
             return Fault("no picture url", _show(without_secrets(str(url))) if url else "")
         if self.cut_query:
             url, _, query = url.partition("?")
-            self.conflated += bool(query) and self.queries.setdefault(url, query) != query
+            if query and self.looked_at < QUERIES:
+                self.looked_at += 1
+                self.told_apart += self.queries.setdefault(url, query) != query
         if url.startswith("//"):
             url = "https:" + url
         if not PLAIN_URL.fullmatch(url):
@@ -121,6 +124,11 @@ class Extractor:
         if "\0" in "".join((record_id, record.title, record.category, *references, *record.attr)):
             return Fault("NUL character", "in a text")
         return record
+
+    @property
+    def conflated(self) -> float:
+        """The share of the urls with a query, which was cut, that it alone told from an earlier one."""
+        return self.told_apart / max(1, self.looked_at)
 
     def _own_references(self, raw: dict[str, Any]) -> list[str]:
         several = raw.get(self.descriptions)
