@@ -60,7 +60,7 @@ def read(
         found = read_catalog(catalog, config, image_base_url=image_base_url, on_read=bar.advance)
     if found.conflated > MANY_CONFLATED:
         logger.warning(
-            "%.0f%% of the picture urls with a question mark differ from another one only behind it, which is left out: "
+            "%.0f%% of the picture urls with a question mark differ from another only behind it, which is left out: "
             "if they are different pictures, set catalog.cut_query=false", 100 * found.conflated,
         )  # fmt: skip
     fingerprint = catalog_fingerprint(found.records)

@@ -393,3 +393,16 @@ def test_a_field_that_is_missing_everywhere_says_how_to_map_it(tmp_path: Path) -
         as_json([{k: v for k, v in record.items() if k != lost} for record in PLAIN], tmp_path / "c.json")
         with pytest.raises(UserError, match=f"none of its 5 records can be used.*--set catalog.columns.{setting}="):
             read(tmp_path / "c.json")
+
+
+def test_a_catalogue_whose_urls_are_mostly_queries_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [{"id": n, "image_url": f"https://a.example/a.php?id={n}", "description": f"text {n}"} for n in range(5)]
+    as_json(records, tmp_path / "catalog.json")
+    read_step.fn(
+        tmp_path / "catalog.json", workdir=tmp_path, image_base_url="", config=CatalogConfig(),
+        deduplicate=DeduplicateConfig(), sample=SampleConfig(), image=ImageConfig(),
+    )  # fmt: skip
+    assert "80% of the picture urls" in caplog.text
+    assert "set catalog.cut_query=false" in caplog.text
