@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import RunError, UserError
+from model.files import DISK_FULL
 from model.text import SPLITS
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+FULL = {*DISK_FULL, errno.EIO}
 LOOPBACK_NAMES = "127.0.0.1,localhost"
 BASE_HELP = "what relative urls resolve against"
 

@@ -1,14 +1,11 @@
 """How far a run is in its stage, by the files that it has written so far."""
 
-from collections import Counter
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from model.files import CHECKPOINT_PREFIX
+from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
-from tasks.pictures.chunk_files import chunks_folder
+from tasks.pictures.selection import read_outcomes, read_splits
 from tasks.runs import RunRecord, run_folder
 
 
@@ -17,23 +14,24 @@ def how_far(workdir: Path, record: RunRecord) -> str:
     if record.state == "completed":
         return ""
     if record.stage == "fetch":
-        return _pictures(workdir / "datasets" / record.dataset_id)
+        image = ImageConfig(**record.request.settings["image"])
+        return _pictures(workdir / "datasets" / record.dataset_id, image)
     if record.stage == "train":
-        epochs = record.request.settings.get("train", {}).get("epochs")
+        epochs = record.request.settings["train"]["epochs"]
         newest = max(run_folder(workdir, record.run_id).glob(f"training/{CHECKPOINT_PREFIX}*"), default=None)
         epoch = int(newest.name.removeprefix(CHECKPOINT_PREFIX).partition("-")[0]) if newest else 1
-        return f"epoch {min(epoch, epochs)} of at most {epochs}" if epochs else ""
+        return f"epoch {min(epoch, epochs)} of at most {epochs}"
     return ""
 
 
-def _pictures(dataset: Path) -> str:
+def _pictures(dataset: Path, image: ImageConfig) -> str:
     """What the chunks that are there hold; a chunk that is being fetched does not count yet."""
     if not (dataset / SAMPLE_FILE).is_file():
         return ""
-    sample = pq.read_table(dataset / SAMPLE_FILE, columns=["split"], filters=pc.field("in_sample"))
-    wanted, come = Counter(sample["split"].to_pylist()), Counter[str]()
-    for path in chunks_folder(dataset).glob("*.parquet"):
-        outcomes = pq.read_table(path, columns=["split"], filters=pc.field("status") != "failed")
-        come.update(outcomes["split"].to_pylist())
-    there = sum(min(come[split], count) for split, count in wanted.items())  # more come from the reserve
-    return f"{there:,} of {wanted.total():,} pictures"
+    wanted = {name: split.target for name, split in read_splits(dataset).items()}
+    come = {
+        name: sum(outcome.usable for outcome, _ in known.values())
+        for name, known in read_outcomes(dataset, image).items()
+    }
+    there = sum(min(come[name], count) for name, count in wanted.items())  # more come from the reserve
+    return f"{there:,} of {sum(wanted.values()):,} pictures"

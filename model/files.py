@@ -59,17 +59,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write UTF-8 text atomically; `private`, as where an address may hold a password, for its owner alone."""
     with atomic_path(path) as partial:
+        partial.touch(mode=0o600 if private else 0o666)
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any, *, private: bool = False) -> None:
-    """Write JSON atomically, indented, keys in the order given; `private`, as with an address, for its owner alone."""
-    with atomic_path(path) as partial:
-        partial.touch(mode=0o600 if private else 0o666)
-        partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write JSON atomically, indented, keys in the order given; `private` as for `write_text`."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n", private=private)
 
 
 def read_json(path: Path) -> Any:

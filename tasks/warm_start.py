@@ -8,9 +8,9 @@ from prefect import task
 
 from model.errors import UserError
 from model.settings import TrainConfig
+from tasks.evaluate import held_out
 from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset
-from tasks.scoring.products import read_products, trained_on
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun, registry_of
 from tasks.tracking.registry import CHAMPION
@@ -26,14 +26,13 @@ def seen_before(dataset: Dataset, warm_start: str) -> str:
     """
     if not warm_start:
         return ""
-    trained = trained_on(Path(warm_start))
-    scored = read_products(dataset.folder, data=dataset.id).without(trained)
+    scored = held_out(dataset, dataset.id, "", [Path(warm_start)])
     if scored.table.empty:
         raise UserError(
             f"train.warm_start: the model in {warm_start} was trained on all {scored.excluded:,} {scored.split} "
             "products, so nothing is left to score the new one on: train without warm_start"
         )
-    validation = read_products(dataset.folder, data=dataset.id, split="validation").without(trained)
+    validation = held_out(dataset, dataset.id, "validation", [Path(warm_start)])
     if not validation.excluded:
         return ""
     return (

@@ -1,11 +1,12 @@
 """Fetching one chunk: what is there already, what an earlier dataset has, and the rest by request."""
 
 import asyncio
+import errno
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def fetch_chunk(
     """
     file = ChunkFile(folder, chunk, image)
     records = _read_records(folder, chunk, base_url)
-    with progress(PROGRESS_STEP, len(records), unit="pictures") as bar:
+    with progress(PROGRESS_STEP, len(records), unit="pictures") as bar, _full_disk_told(folder):
         known = _known_outcomes(file, records, config)
         bar.advance(len(known))
         if len(known) == len(records):
@@ -95,6 +96,17 @@ def fetch_chunk(
             if len(settled) < len(outcomes):
                 outcomes = _fetch_missing(file, records, settled, base_url, config, datasets, bar)
     return _summary(chunk, known, outcomes)
+
+
+@contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
+    """A disk or quota that is full, wherever it was noticed, is one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise RunError(f"the disk of {folder} is full: free some space, then resume") from None
 
 
 def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Record]:
@@ -134,31 +146,9 @@ def _fetch_missing(
     datasets: Sequence[Path],
     bar: Bar,
 ) -> list[Outcome]:
-    """Fetch what is missing into new files of the chunk; nothing is asked for that could not be kept.
-
-    Raises:
-        RunError: the disk is full.
-    """
-    full = RunError(f"the disk of {file.folder} is full: free some space, then resume")
+    """Fetch what is missing into new files of the chunk; nothing is asked for that could not be kept."""
     if shutil.disk_usage(file.folder).free < len(records) * file.row_bytes:
-        raise full
-    try:
-        return _fetch_into_new(file, records, known, base_url, config, datasets, bar)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise full from None
-
-
-def _fetch_into_new(
-    file: ChunkFile,
-    records: list[_Record],
-    known: list[Outcome],
-    base_url: str | None,
-    config: FetchConfig,
-    datasets: Sequence[Path],
-    bar: Bar,
-) -> list[Outcome]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     done = {outcome.order: outcome for outcome in known}
     with atomic_path(file.pixels) as partial, ExitStack() as stack:
         if known and file.pixels.is_file():

@@ -113,9 +113,8 @@ class Client:
         while True:
             fetched, found = await self._attempt(address, use)
             if fetched is None:
-                result = (
-                    found if result is None else result
-                )  # why it failed tells more than that its host is left alone
+                if result is None:  # else why it failed tells more than that its host is left alone
+                    result = found
                 break
             attempt, result = attempt + 1, found
             status = fetched.http_status

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.picture import ImageConfig
-from tasks.pictures.chunk_files import remove_chunks
+from tasks.pictures.chunk_files import Chunk, existing_chunks, remove_chunks
 from tasks.pictures.chunks import ChunkSummary, fetch_chunk
 from tasks.pictures.pack import PackSummary, pack
 from tasks.pictures.selection import FindRepeats, next_chunks
@@ -52,21 +52,30 @@ class Dataset:
 
     def fetch(self) -> "Dataset":
         """Fetch until the rows are complete."""
-        while chunks := next_chunks(
-            self.folder, base_url=self.base, image=self.image, config=self.config, find_repeats=self.find_repeats
-        ):
-            for chunk in chunks:
-                self.summaries.append(
-                    fetch_chunk(
-                        self.folder,
-                        chunk,
-                        base_url=self.base,
-                        image=self.image,
-                        config=self.config,
-                        datasets=self.earlier,
-                    )
-                )
+        while chunks := self.next_chunks():
+            self.fetch_each(chunks)
         return self
+
+    def next_chunks(self) -> list[Chunk]:
+        """What is to be fetched next."""
+        return next_chunks(
+            self.folder, base_url=self.base, image=self.image, config=self.config, find_repeats=self.find_repeats
+        )
+
+    def fetch_each(self, chunks: Sequence[Chunk]) -> None:
+        """Fetch some chunks, one after the other."""
+        for chunk in chunks:
+            summary = fetch_chunk(
+                self.folder, chunk, base_url=self.base, image=self.image, config=self.config, datasets=self.earlier
+            )
+            self.summaries.append(summary)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each record failed that was asked for, in order; empty where its picture came."""
+        return [
+            outcome.reason for file in existing_chunks(self.folder, self.image) for outcome in file.read_outcomes()[0]
+        ]
 
     def pack(self, *, exact: bool = False, clean: bool = True) -> PackSummary:
         """Pack, and remove the chunks."""

@@ -43,12 +43,6 @@ def numbered(count: int, kind: str = "ok") -> dict[str, list[str]]:
     return {"train": [f"/{kind}/{number}" for number in range(count)]}
 
 
-def reasons(dataset: Dataset) -> list[str]:
-    return [
-        outcome.reason for file in existing_chunks(dataset.folder, dataset.image) for outcome in file.read_outcomes()[0]
-    ]
-
-
 # Outages.
 
 
@@ -144,10 +138,10 @@ def test_retry_after_is_obeyed_by_all_requests_to_the_host(server: FaultyServer,
     config = replace(CONFIG, concurrency=1, max_failure_rate=1)
     started = time.monotonic()
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
-    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
-    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    [chunk] = dataset.next_chunks()
+    dataset.fetch_each([chunk])
     assert time.monotonic() - started >= 1
-    assert reasons(dataset) == ["http_429", "", "", ""]
+    assert dataset.reasons == ["http_429", "", "", ""]
 
 
 def test_retry_after_is_obeyed_by_requests_that_wait_for_their_turn_already(
@@ -155,9 +149,9 @@ def test_retry_after_is_obeyed_by_requests_that_wait_for_their_turn_already(
 ) -> None:
     config = replace(CONFIG, attempts=1, concurrency_per_host=2, max_failure_rate=1)
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(6, "429-long"))
-    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
+    [chunk] = dataset.next_chunks()
     started = time.monotonic()
-    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    dataset.fetch_each([chunk])
     assert time.monotonic() - started >= 2  # two at a time, three times, a second's pause between
     assert server.asked.total() == 6
 
@@ -175,7 +169,7 @@ def test_a_dead_host_is_left_alone_after_a_few_failures(tmp_path: Path, server: 
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
     with pytest.raises(RunError, match="circuit_open"):
         dataset.fetch()
-    assert reasons(dataset).count("circuit_open") > 50
+    assert dataset.reasons.count("circuit_open") > 50
 
 
 def test_a_host_that_answers_nobody_is_not_asked_by_those_that_wait_for_their_turn(
@@ -195,10 +189,10 @@ def test_a_host_that_asks_for_a_longer_pause_than_may_be_waited_for_is_asked_no_
 ) -> None:
     config = replace(CONFIG, retry_after_max_s=0.1, concurrency_per_host=2, max_failure_rate=1)
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(20, "429-long"))
-    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
-    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    [chunk] = dataset.next_chunks()
+    dataset.fetch_each([chunk])
     assert server.asked.total() <= config.concurrency_per_host
-    assert reasons(dataset) == ["http_429"] * 20
+    assert dataset.reasons == ["http_429"] * 20
 
 
 @pytest.mark.parametrize("kind", ["429", "500"])
@@ -207,8 +201,8 @@ def test_a_host_that_only_ever_refuses_is_left_alone_after_a_few_failures(
 ) -> None:
     config = replace(CONFIG, concurrency_per_host=2, chunk_rows=100, max_failure_rate=1, breaker_s=60)
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(100, kind))
-    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
-    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    [chunk] = dataset.next_chunks()
+    dataset.fetch_each([chunk])
     assert server.asked.total() <= config.breaker_failures + config.concurrency_per_host
 
 
@@ -216,9 +210,9 @@ def test_an_overloaded_host_gets_longer_and_longer_pauses(server: FaultyServer, 
     urls = {"train": ["/ok/0", *numbered(9, "500")["train"]]}
     config = replace(CONFIG, attempts=1, concurrency_per_host=1, backoff_s=0.02, max_failure_rate=1)
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
-    (chunk,) = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
+    [chunk] = dataset.next_chunks()
     started = time.monotonic()
-    fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+    dataset.fetch_each([chunk])
     assert time.monotonic() - started >= 0.02 * (2**8 - 1)
     assert server.asked.total() == 10
 
@@ -246,7 +240,7 @@ def test_a_host_that_answered_before_is_given_time_to_come_back(server: FaultySe
     thread.start()
     dataset.fetch()
     thread.join()
-    assert reasons(dataset) == [""] * 60
+    assert dataset.reasons == [""] * 60
 
 
 def test_hosts_that_redirect_to_one_do_not_lend_it_their_places(tmp_path: Path) -> None:
@@ -256,7 +250,7 @@ def test_hosts_that_redirect_to_one_do_not_lend_it_their_places(tmp_path: Path) 
         config = replace(CONFIG, concurrency_per_host=3, allow_private_hosts=True, chunk_rows=60)
         urls = [f"{shop.base}/moved/{number}" for number in range(30) for shop in (one, other)]
         dataset = Dataset(tmp_path, config=config).write_sample({"train": urls}).fetch()
-        assert reasons(dataset) == [""] * 60
+        assert dataset.reasons == [""] * 60
         assert cdn.most_in_flight == 3
 
 
@@ -264,11 +258,9 @@ def test_what_a_host_asked_for_holds_for_the_chunks_that_follow(server: FaultySe
     urls = {"train": ["/429-long/1", "/ok/2"]}
     config = replace(CONFIG, chunk_rows=1, attempts=1, concurrency=1, max_failure_rate=1)
     dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
-    chunks = next_chunks(dataset.folder, base_url=server.base, image=dataset.image, config=config, find_repeats=None)
     started = time.monotonic()
     with shared_fetcher(config, server.base):
-        for chunk in chunks:
-            fetch_chunk(dataset.folder, chunk, base_url=server.base, image=dataset.image, config=config)
+        dataset.fetch_each(dataset.next_chunks())
     assert time.monotonic() - started >= 1
 
 
@@ -294,7 +286,7 @@ def test_waiting_for_a_place_for_large_files_is_not_the_host_s_time(
         taken.wait()
         dataset.fetch()
         thread.join()
-    assert reasons(dataset) == [""] * 3
+    assert dataset.reasons == [""] * 3
 
 
 def test_a_full_disk_under_a_picture_is_one_clear_line(
@@ -342,19 +334,19 @@ def test_by_default_no_request_goes_to_loopback(server: FaultyServer, tmp_path: 
         "train": [f"{server.base}/ok/1", f"http://localhost:{server.port}/ok/2", f"http://127.1:{server.port}/ok/3"]
     }
     dataset = Dataset(tmp_path, config=CONFIG).write_sample(urls).fetch()
-    assert reasons(dataset)[:2] == ["private_address", "private_address"]
-    assert set(reasons(dataset)) <= {"private_address", "malformed_url"}
+    assert dataset.reasons[:2] == ["private_address", "private_address"]
+    assert set(dataset.reasons) <= {"private_address", "malformed_url"}
     assert not server.asked
     # Opened, the same dataset asks again.
     opened = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).fetch()
-    assert reasons(opened)[:2] == ["", ""]
+    assert opened.reasons[:2] == ["", ""]
 
 
 def test_only_the_base_s_own_host_and_port_are_trusted(server: FaultyServer, tmp_path: Path) -> None:
     with FaultyServer() as other:
         urls = {"train": ["/ok/1", f"{server.base}/ok/2", f"{other.base}/ok/3", f"http://localhost:{server.port}/ok/4"]}
         dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls).fetch()
-        assert reasons(dataset) == ["", "", "private_address", "private_address"]
+        assert dataset.reasons == ["", "", "private_address", "private_address"]
         assert not other.asked
 
 
@@ -408,7 +400,7 @@ def test_nothing_outside_the_folder_is_read(pictures: Path, tmp_path: Path) -> N
         "train": ["deep/0.jpg", "../secret.jpg", "deep/../../secret.jpg", "link.jpg", "no.jpg", "empty.jpg", "deep"]
     }
     dataset = Dataset(tmp_path / "d", base=str(pictures), config=CONFIG).write_sample(urls).fetch()
-    assert reasons(dataset) == [
+    assert dataset.reasons == [
         "", "outside_folder", "outside_folder", "outside_folder", "no_such_file", "empty", "no_such_file"
     ]  # fmt: skip
 
@@ -534,7 +526,7 @@ def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage:
 def test_with_the_right_base_what_failed_under_a_wrong_one_is_asked_again(server: FaultyServer, tmp_path: Path) -> None:
     urls = {"train": [f"{number}" for number in range(5)]}
     wrong = Dataset(tmp_path, base=f"{server.base}/404", config=CONFIG).write_sample(urls).fetch()
-    assert reasons(wrong) == ["http_404"] * 5
+    assert wrong.reasons == ["http_404"] * 5
     right = Dataset(tmp_path, base=f"{server.base}/ok", config=CONFIG).fetch()
     assert right.pack().rows["train"] == 5
 

@@ -26,16 +26,10 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
         yield running
 
 
-def reasons(dataset: Dataset) -> list[str]:
-    return [
-        outcome.reason for file in existing_chunks(dataset.folder, dataset.image) for outcome in file.read_outcomes()[0]
-    ]
-
-
 def test_pictures_come_through_the_proxy_that_the_environment_names(proxy: FaultyServer, tmp_path: Path) -> None:
     urls = [f"{SHOP}/ok/1", f"{SHOP}/redirect/2", f"{SHOP}/404/3"]
     dataset = Dataset(tmp_path, config=CONFIG).write_sample({"train": urls}).fetch()
-    assert reasons(dataset) == ["", "", "http_404"]
+    assert dataset.reasons == ["", "", "http_404"]
     assert set(urls) <= set(proxy.asked)
     assert "Proxy-Authorization: Basic" in proxy.headers[0]
     assert not any(b"secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -48,7 +42,7 @@ def test_what_no_proxy_names_and_this_machine_s_own_servers_are_asked_directly(
         urls = ["/ok/1", f"http://localhost:{server.port}/ok/2", "http://images.direct.invalid/ok/3"]
         config = replace(CONFIG, allow_private_hosts=True, max_failure_rate=1)
         dataset = Dataset(tmp_path, base=server.base, config=config).write_sample({"train": urls}).fetch()
-        assert reasons(dataset) == ["", "", "dns"]
+        assert dataset.reasons == ["", "", "dns"]
         assert not proxy.asked
 
 
@@ -69,7 +63,7 @@ def test_nothing_private_is_asked_for_through_the_proxy(
     ]
     urls = [*private, f"{SHOP}/redirect-metadata/5", f"{SHOP}/ok/6"]
     dataset = Dataset(tmp_path, config=CONFIG).write_sample({"train": urls}).fetch()
-    assert reasons(dataset) == ["private_address"] * 5 + [""]
+    assert dataset.reasons == ["private_address"] * 5 + [""]
     assert set(proxy.asked) == set(urls[4:])
 
 
