@@ -46,7 +46,7 @@ def augment(pictures: Tensor, flip: Tensor, view: Tensor, *, view_px: int) -> Te
     if view_px == pictures.shape[3] and (view == STILL).all():
         return pictures
     places = functional.affine_grid(
-        view.to(pictures.device), [*pictures.shape[:2], view_px, view_px], align_corners=False
+        view.to(pictures.device, non_blocking=True), [*pictures.shape[:2], view_px, view_px], align_corners=False
     )
     seen: Tensor = functional.grid_sample(
         pictures.float(), places, mode="bilinear", padding_mode="border", align_corners=False

@@ -121,7 +121,9 @@ class Batch:
     def look(self, device: torch.device, *, cached: bool) -> Tensor:
         """What the model is shown: cached features as they are, pictures as `augment` makes them."""
         seen = self.seen.to(device, non_blocking=True)
-        return seen if cached else augment(seen, self.flip.to(device), self.view, view_px=self.view_px)
+        if cached:
+            return seen
+        return augment(seen, self.flip.to(device, non_blocking=True), self.view, view_px=self.view_px)
 
     def pin_memory(self) -> "Batch":
         """Called by the DataLoader, so that the copy to the GPU overlaps with computing."""

@@ -116,9 +116,7 @@ class Decoder(nn.Module):
             precision: the number format of the large matrix products; None: the weights' own.
         """
         words = packed_slices([length - 1 for length in lengths])
-        caption = torch.cat([torch.arange(word.stop - word.start) for word in words]).to(captions.device)  # (R,)
-        place = torch.cat([torch.full((word.stop - word.start,), index) for index, word in enumerate(words)])
-        place = place.to(captions.device)  # (R,)
+        caption, place = _packed_rows(words, captions.device)  # (R,) each
         attention, lstm = self.attention, self.lstm
         embedded = self.embedding(captions[caption, place])  # (R, E)
         for_word, for_context = torch.split(lstm.weight_ih, [self.config.embedding_size, grid.features.shape[2]], 1)
@@ -149,3 +147,10 @@ class Decoder(nn.Module):
                 hint = self.word_head.hints_along(state.hint, captions)[caption, place]  # (B, T, V) -> (R, V)
             logits = self.logits(hiddens, hint)
         return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption, answers)
+
+
+def _packed_rows(words: list[slice], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The caption and the word (R,) of each packed row."""
+    caption = torch.cat([torch.arange(word.stop - word.start) for word in words])
+    place = torch.cat([torch.full((word.stop - word.start,), index) for index, word in enumerate(words)])
+    return caption.to(device, non_blocking=True), place.to(device, non_blocking=True)

@@ -76,7 +76,7 @@ def attention_grid(features: Tensor, own: tuple[int, int], size: int) -> Grid:
     target = (size, size) if size else own
     if target == own:
         return Grid(features, None, own)
-    pooling = pooling_map(own, target).to(features.device)
+    pooling = pooling_map(own, target).to(features.device, non_blocking=True)
     if target[0] * target[1] <= own[0] * own[1]:  # fewer positions: pool at once
         return Grid(pooling.to(features.dtype) @ features, None, target)
     return Grid(features, pooling, target)

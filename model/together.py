@@ -52,7 +52,7 @@ def train_together(
         child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}",
              "--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}/agent", "--rdzv-conf=store_type=file",
-             "-m", "model.together", str(order)],
+             f"--log-dir={meeting}", "-m", "model.together", str(order)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             env=_environment(processes, Path(meeting)),
             start_new_session=True,  # Ctrl-C is for this process, which then ends the others
