@@ -54,7 +54,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Story:
-    """A working directory in which one thing after the other happens."""
+    """A working directory in which one thing after the other happens, whichever test asks first.
+
+    What happens stands in fixtures, each of which asks for the one before; tests only look at what came of it.
+    """
 
     def __init__(self, shop: Path, workdir: Path) -> None:
         self.shop, self.workdir = shop, workdir
@@ -63,7 +66,7 @@ class Story:
         found: dict[str, Any] = run_json(
             "retrain", "--catalog", catalog, "--image-base-url", self.shop, "--workdir", self.workdir, *SMALL, *options
         )
-        return found
+        return {**found, "champion afterwards": self.champion}
 
     @property
     def client(self) -> mlflow.MlflowClient:
@@ -85,8 +88,22 @@ def first(story: Story) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def published(story: Story, first: dict[str, Any], prefect_server: str) -> dict[str, Any]:
+def again(story: Story, first: dict[str, Any]) -> dict[str, Any]:
+    """The same catalogue, its lines turned round, without a preset: with the settings of the champion's run."""
     del first
+    lines = (story.shop / "yesterday.jsonl").read_text().splitlines(keepends=True)
+    turned = story.shop / "turned.jsonl"
+    turned.write_text("".join(reversed(lines)))
+    found: dict[str, Any] = run_json(
+        "retrain", "--catalog", turned, "--image-base-url", story.shop, "--workdir", story.workdir
+    )
+    states = [record["state"] for record in run_json("runs", "--workdir", story.workdir)]
+    return {**found, "states": states, "trainings": len([*story.workdir.glob("runs/*/training")])}
+
+
+@pytest.fixture(scope="module")
+def published(story: Story, again: dict[str, Any], prefect_server: str) -> dict[str, Any]:
+    del again
     done = run(
         "publish", story.shop / "today.jsonl", "--image-base-url", story.shop, "--workdir", story.workdir, "--json"
     )
@@ -106,6 +123,23 @@ def worse(story: Story, better: dict[str, Any], published: dict[str, Any]) -> di
     return story.retrain(Path(published["path"]), *POOR, "--set", "train.seed=2")
 
 
+@pytest.fixture(scope="module")
+def handful(story: Story, worse: dict[str, Any]) -> dict[str, Any]:
+    del worse
+    return story.retrain(story.shop / "today.jsonl", *POOR, "--set", "sample.test=5")
+
+
+@pytest.fixture(scope="module")
+def rolled_back(story: Story, worse: dict[str, Any], handful: dict[str, Any]) -> list[Any]:
+    """Back from the third version, which was no better, to the second, to the first, and no further."""
+    del handful
+    registry = Registry(TrackingConfig(), story.workdir)
+    for _ in range(2):  # as a run that was killed right after and resumed would
+        registry.promote(worse["version"])
+    steps: list[Any] = [registry.rollback(), run_json("rollback", "--workdir", story.workdir), story.champion]
+    return [*steps, run("rollback", "--workdir", story.workdir, code=2).stderr]
+
+
 def splits(result: dict[str, Any]) -> dict[str, str]:
     captions = pd.read_parquet(Path(result["dataset_dir"]) / "captions.parquet")
     return dict(zip(captions["record_id"], captions["split"], strict=True))
@@ -118,20 +152,13 @@ def test_without_a_champion_the_first_model_becomes_it(story: Story, first: dict
 
 
 def test_the_same_catalogue_again_is_nothing_new_whatever_the_order_of_its_lines(
-    story: Story, first: dict[str, Any]
+    first: dict[str, Any], again: dict[str, Any]
 ) -> None:
-    trainings = sorted(story.workdir.glob("runs/*/training"))
-    lines = (story.shop / "yesterday.jsonl").read_text().splitlines(keepends=True)
-    turned = story.shop / "turned.jsonl"
-    turned.write_text("".join(reversed(lines)))
-    found = run_json(  # without a preset, with the settings of the champion's run
-        "retrain", "--catalog", turned, "--image-base-url", story.shop, "--workdir", story.workdir
-    )
-    assert found["decision"].startswith("nothing new: run ")
-    assert found["dataset_id"] == first["dataset_id"]
-    assert "pictures" not in found
-    assert sorted(story.workdir.glob("runs/*/training")) == trainings
-    assert [record["state"] for record in run_json("runs", "--workdir", story.workdir)] == ["completed", "completed"]
+    assert again["decision"].startswith("nothing new: run ")
+    assert again["dataset_id"] == first["dataset_id"]
+    assert "pictures" not in again
+    assert again["trainings"] == 1, "of the first run"
+    assert again["states"] == ["completed", "completed"]
 
 
 def test_a_published_catalogue_is_copied_whole_and_prefect_is_told(
@@ -188,42 +215,30 @@ def test_a_better_model_is_promoted_and_the_decision_stands_with_its_numbers_eve
     assert any(better["decision"] in artifact["data"] for artifact in artifacts)
 
 
-def test_a_model_that_is_no_better_is_not_promoted(story: Story, worse: dict[str, Any]) -> None:
+def test_a_model_that_is_no_better_is_not_promoted(worse: dict[str, Any]) -> None:
     assert worse["decision"].startswith("kept: version 2 stays the champion; cider_d ")
     assert worse["comparison"]["cider_d"]["difference"] < 0
     assert worse["alias"] == "challenger"
-    assert story.champion == "2"
+    assert worse["champion afterwards"] == "2"
 
 
-def test_rollback_goes_one_champion_back_each_time_and_says_so_when_none_came_before(
-    story: Story, worse: dict[str, Any]
-) -> None:
-    registry = Registry(TrackingConfig(), story.workdir)
-    for _ in range(2):  # as a run that was killed right after and resumed would
-        registry.promote(worse["version"])
-    assert registry.rollback() == ("3", "2")
-    assert run_json("rollback", "--workdir", story.workdir) == {
-        "model_uri": "models:/ec-descr-gen/1",
-        "version": "1",
-        "before": "2",
-    }
-    assert story.champion == "1"
-    line = run("rollback", "--workdir", story.workdir, code=2).stderr
+def test_a_handful_of_products_decides_nothing(handful: dict[str, Any]) -> None:
+    assert re.fullmatch(
+        r"kept: version 2 stays the champion; cider_d .* of [1-5] products; .* are asked for, "
+        "but fewer than 20 products tell nothing",
+        handful["decision"],
+    )
+    assert handful["comparison"]["cider_d"]["products"] < 20
+    assert handful["champion afterwards"] == "2"
+
+
+def test_rollback_goes_one_champion_back_each_time_and_says_so_when_none_came_before(rolled_back: list[Any]) -> None:
+    first, second, champion, line = rolled_back
+    assert first == ("3", "2")
+    assert second == {"model_uri": "models:/ec-descr-gen/1", "version": "1", "before": "2"}
+    assert champion == "1"
     assert "Version 1 of ec-descr-gen is the first champion: none came before it." in line
     assert "Traceback" not in line
-
-
-def test_a_handful_of_products_decides_nothing(story: Story, worse: dict[str, Any]) -> None:
-    del worse
-    before = story.champion
-    found = story.retrain(story.shop / "today.jsonl", *POOR, "--set", "sample.test=5")
-    assert re.fullmatch(
-        rf"kept: version {before} stays the champion; cider_d .* of [1-5] products; .* are asked for, "
-        "but fewer than 20 products tell nothing",
-        found["decision"],
-    )
-    assert found["comparison"]["cider_d"]["products"] < 20
-    assert story.champion == before
 
 
 @pytest.mark.acceptance
