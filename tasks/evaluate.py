@@ -80,7 +80,7 @@ def evaluate(
         write_json(files[1], facts)
         tracked = TrackedRun(run_dir)
         # Not among the scores of the epochs, which are greedy.
-        place = products.split if products.split != "validation" else "validation, best model"
+        place = products.split if products.split != "validation" else "validation of the best model"
         tracked.log_metrics({f"{place}/{name}": value for name, value in found.report.scores.items()})
         tracked.log_files(files, "scores")
         tracked.log_table(files[0], "predictions.json")

@@ -14,7 +14,7 @@ from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import RUN_ID_FILE, Store, make_client, outage_line, outages
+from tasks.tracking.store import RUN_ID_FILE, Store, is_refusal, make_client, outage_line, outages
 
 if TYPE_CHECKING:
     from tasks.tracking.registry import Registry
@@ -109,6 +109,7 @@ class TrackedRun:
     run_dir: Path
     _next_try: float = field(default=0.0, repr=False)
     _store: Store | None = field(default=None, repr=False)
+    _refused: set[int] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         """Read what `start_run` wrote."""
@@ -253,35 +254,41 @@ class TrackedRun:
         self.flush()
 
     def flush(self) -> bool:
-        """Send what is pending; True if nothing is left. After a failure, at most one try in `RETRY_AFTER_S`."""
+        """Send what is pending; True if nothing is left. After a failure, at most one try in `RETRY_AFTER_S`.
+
+        What MLflow answers that it will not have holds nothing else up.
+        """
         if time.monotonic() < self._next_try:
             return False
         failed_heavy = False
         left = 0
         for entry in self.journal.pending():
-            if failed_heavy and entry.kind in HEAVY:
+            if entry.number in self._refused or (failed_heavy and entry.kind in HEAVY):
                 left += 1
                 continue
-            reason = self._send(entry)
-            if reason is None:
+            error = self._send(entry)
+            if error is None:
                 self.journal.mark_sent(entry)
                 continue
             left += 1
-            self._next_try = time.monotonic() + RETRY_AFTER_S
             logger.warning(
                 "MLflow at %s did not take %s (%s). It is kept in %s; send it later with: %s",
                 self.shown_uri,
                 entry.kind,
-                reason,
+                outage_line(error, self.tracking_uri),
                 self.folder,
                 self.upload_command,
             )
+            if is_refusal(error) and entry.kind != "start":
+                self._refused.add(entry.number)
+                continue
+            self._next_try = time.monotonic() + RETRY_AFTER_S
             if entry.kind not in HEAVY:
                 return False
             failed_heavy = True
         return left == 0
 
-    def _send(self, entry: Entry) -> str | None:
+    def _send(self, entry: Entry) -> Exception | None:
         try:
             if self._store is None:
                 uri = self.tracking_uri
@@ -290,7 +297,7 @@ class TrackedRun:
             self._store.send(entry)
         except outages() as error:
             self._store = None  # `up` may have started or stopped since
-            return outage_line(error, self.tracking_uri)
+            return error
         return None
 
     @contextmanager

@@ -86,6 +86,11 @@ def outages() -> tuple[type[Exception], ...]:
     return (MlflowException, RequestException, SQLAlchemyError, OSError)
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether the store answered, and will never take what it was sent: a name that it allows nobody, say."""
+    return getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE"
+
+
 def outage_line(error: Exception, uri: str) -> str:
     """What an exception of the store at `uri` says, in one line, without the address's password."""
     said = first_line(error)

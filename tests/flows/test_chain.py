@@ -118,6 +118,18 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     assert [file.path for file in client.list_artifacts(found.info.run_id, "logs")] == ["logs/run.log"]
 
 
+def test_without_a_test_split_the_best_model_is_scored_on_validation_and_registered(
+    catalogue: Path, tmp_path: Path
+) -> None:
+    arguments: list[str | Path] = ["--catalog", catalogue / "catalog.json", "--image-base-url", catalogue]
+    result = run_json("run", *arguments, "--workdir", tmp_path, *SMALL, "--set", "sample.test=0")
+    assert (result["model_uri"], result["alias"]) == ("models:/ec-descr-gen/1", "champion")
+    found = mlflow.MlflowClient(result["mlflow"]["tracking_uri"]).get_run(result["mlflow"]["run_id"])
+    assert found.info.status == "FINISHED"
+    score = found.data.metrics["validation of the best model/bleu_4"]
+    assert score == pytest.approx(result["scores"]["validation"]["bleu_4"])
+
+
 def test_the_registered_model_describes_a_picture(result: dict[str, Any], work: Path, catalogue: Path) -> None:
     assert result["model_uri"].startswith("models:/ec-descr-gen/")
     picture = next((catalogue / "images").rglob("*-0.jpg"))

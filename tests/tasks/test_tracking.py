@@ -85,6 +85,19 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     assert run.history() == {"train/loss": [(1, 3.0), (2, 1.5), (3, 1.0)]}
 
 
+def test_what_mlflow_refuses_is_said_and_holds_nothing_else_up(workdir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = start(workdir, "r1")
+    with caplog.at_level("WARNING"):
+        run.log_metrics({"no name, that": 1.0})
+    assert "did not take metrics (Invalid value" in caplog.text
+    run.log_metrics({"train/loss": 2.0}, step=1)
+    assert not run.end(), "one thing is left"
+    found = stored(run)
+    assert found.data.metrics == {"train/loss": 2.0}
+    assert found.info.status == "FINISHED"
+    assert caplog.text.count("did not take") == 1
+
+
 def test_a_second_start_in_the_same_folder_continues_the_run(workdir: Path) -> None:
     first = start(workdir, "r1")
     first.log_metrics({"train/loss": 2.0}, step=1)
