@@ -38,9 +38,8 @@ class Captioner(nn.Module):
         if own is None:
             fast = self.training and self.precision != torch.float32
             with torch.autocast(seen.device.type, self.precision, enabled=fast):
-                grid = self.encoder.grid(seen)
-        else:
-            grid = attention_grid(seen.float(), own, self.encoder.config.grid)
+                seen, own = self.encoder(seen)
+        grid = attention_grid(seen.float(), own, self.encoder.config.grid)  # outside: in float32
         return grid.normalised() if self.encoder.config.normalise else grid
 
     def forward(self, seen: Tensor, captions: Tensor, lengths: list[int], own: tuple[int, int] | None = None) -> Taught:

@@ -116,7 +116,7 @@ class Decoder(nn.Module):
             precision: the number format of the large matrix products; None: the weights' own.
         """
         words = packed_slices([length - 1 for length in lengths])
-        caption, place = _packed_rows(words, captions.device)  # (R,) each
+        caption, place = _packed_rows(lengths, captions.device)  # (R,) each
         attention, lstm = self.attention, self.lstm
         embedded = self.embedding(captions[caption, place])  # (R, E)
         for_word, for_context = torch.split(lstm.weight_ih, [self.config.embedding_size, grid.features.shape[2]], 1)
@@ -139,7 +139,8 @@ class Decoder(nn.Module):
             attention.score.weight[0],
             for_context,
             words,
-            precision,
+            # On a GPU a product so small takes its start, in any format, and each change of format another one.
+            exact if captions.is_cuda else precision,
         )
         with fast:
             hint = None
@@ -149,8 +150,8 @@ class Decoder(nn.Module):
         return Taught(logits.to(exact), captions[caption, place + 1], alphas, caption, answers)
 
 
-def _packed_rows(words: list[slice], device: torch.device) -> tuple[Tensor, Tensor]:
+def _packed_rows(lengths: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """The caption and the word (R,) of each packed row."""
-    caption = torch.cat([torch.arange(word.stop - word.start) for word in words])
-    place = torch.cat([torch.full((word.stop - word.start,), index) for index, word in enumerate(words)])
-    return caption.to(device, non_blocking=True), place.to(device, non_blocking=True)
+    alive = torch.arange(1, lengths[0])[:, None] < torch.tensor(lengths)  # (T - 1, B)
+    place, caption = alive.nonzero().t().contiguous().to(device, non_blocking=True)  # (R, 2) -> (2, R)
+    return caption, place

@@ -12,7 +12,6 @@ import torchvision
 from torch import Tensor, nn
 
 from model.errors import UserError, first_line
-from model.grid import Grid, attention_grid
 from model.settings import EncoderConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -93,11 +92,6 @@ class Encoder(nn.Module):
             ) from None
         rows, columns = features.shape[2:]
         return features.permute(0, 2, 3, 1).flatten(1, 2), (rows, columns)  # (B, D, rows, columns) -> (B, N, D)
-
-    def grid(self, pictures: Tensor) -> Grid:
-        """The attention grid of pictures (B, 3, S, S)."""
-        features, own = self(pictures)
-        return attention_grid(features.float(), own, self.config.grid)
 
 
 def check_encoder(config: EncoderConfig) -> None:

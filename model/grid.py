@@ -76,17 +76,17 @@ def attention_grid(features: Tensor, own: tuple[int, int], size: int) -> Grid:
     target = (size, size) if size else own
     if target == own:
         return Grid(features, None, own)
-    pooling = pooling_map(own, target).to(features.device, non_blocking=True)
+    pooling = pooling_map(own, target, features.device)
     if target[0] * target[1] <= own[0] * own[1]:  # fewer positions: pool at once
         return Grid(pooling.to(features.dtype) @ features, None, target)
     return Grid(features, pooling, target)
 
 
 @lru_cache(maxsize=64)
-def pooling_map(own: tuple[int, int], target: tuple[int, int]) -> Tensor:
+def pooling_map(own: tuple[int, int], target: tuple[int, int], device: torch.device) -> Tensor:
     """(P, N): what `torch.nn.functional.adaptive_avg_pool2d` does from `own` to `target`, as a matrix."""
     rows, columns = (_axis_map(n, p) for n, p in zip(own, target, strict=True))
-    return torch.kron(rows, columns)
+    return torch.kron(rows, columns).to(device)
 
 
 def _axis_map(own: int, target: int) -> Tensor:

@@ -6,6 +6,7 @@ rounding).
 """
 
 import logging
+import multiprocessing
 import shutil
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from model import distributed
 from model.average import WeightAverage
 from model.captioner import Captioner
 from model.checkpoint import load_checkpoint, newest_checkpoint, read_state, save_checkpoint
-from model.dataset import EpochBatches, Pictures, Seen, Split
+from model.dataset import Batch, EpochBatches, Pictures, Seen, Split
 from model.device import as_before, choose_precision
 from model.directory import save_model
 from model.errors import RunError, UserError
@@ -149,15 +150,7 @@ class Loop:
     def _epoch(self) -> None:
         self.captioner.train()
         batches = self._batches(self.config.view_px(self.store.info.size_px, self.epoch))
-        loader = torch.utils.data.DataLoader(
-            batches,
-            batch_size=None,
-            sampler=range(self.step, len(batches)),
-            num_workers=self.config.workers,
-            # A flow's process has threads, and forking one that has may hang.
-            multiprocessing_context="forkserver" if self.config.workers else None,
-            pin_memory=self.device.type == "cuda",
-        )
+        loader = batch_loader(batches, first=self.step, workers=self.config.workers, device=self.device)
         started = saved = time.perf_counter()
         before = self.seconds
         losses: list[Tensor] = []
@@ -313,6 +306,25 @@ class Loop:
         self.history = [report_from_json(values) for values in state["history"]]
         self._drop_other_models()
         logger.info("going on in epoch %d after %d steps, from %s", self.epoch, self.step, checkpoint)
+
+
+def batch_loader(
+    batches: EpochBatches, *, first: int, workers: int, device: torch.device
+) -> torch.utils.data.DataLoader[Batch]:
+    """The batches of an epoch from the place `first` on, loaded by so many processes beside this one."""
+    context = None
+    if workers:
+        # A flow's process has threads, and forking one that has may hang.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["model.dataset"])  # else every worker of every epoch imports PyTorch
+    return torch.utils.data.DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first, len(batches)),
+        num_workers=workers,
+        multiprocessing_context=context,
+        pin_memory=device.type == "cuda",
+    )
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

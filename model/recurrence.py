@@ -34,6 +34,13 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return a.to(b.dtype) @ b
 
 
+def _plus_product(total: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """The same, added to `total` and kept in its format: one operation where the formats are one."""
+    if a.dtype == b.dtype:
+        return torch.addmm(total, a, b, out=out)
+    return torch.add(total, _product(a, b), out=out)
+
+
 def _padded(packed: Tensor, words: list[slice]) -> Tensor:
     """(R, …) -> (B, T, …), zero where a caption has ended."""
     sequence = PackedSequence(packed, torch.tensor([word.stop - word.start for word in words]))
@@ -94,7 +101,7 @@ class Recurrence(torch.autograd.Function):
         h, c = hidden, cell
         for word in words:
             n = word.stop - word.start
-            state = _product(h[:n], fast_state) + state_bias  # (n, A + D + 4H)
+            state = _plus_product(state_bias, h[:n], fast_state)  # (n, A + D + 4H)
             query, beta, gate = torch.split(state, sizes, 1)
             query = torch.neg(query, out=queries[word])
             # relu(k + q) = max(k, -q) + q, and score·q is one number for all positions, which no softmax sees
@@ -104,7 +111,7 @@ class Recurrence(torch.autograd.Function):
             context = contexts[word]
             torch.bmm(weight[:, None], features[:n], out=context[:, None])  # (n, 1, N) @ (n, N, D) -> (n, 1, D)
             gated = torch.sigmoid(beta, out=betas[word]) * context
-            gate = torch.add(gate.add_(inputs[word]), _product(gated, fast_context), out=gates[word])
+            gate = _plus_product(gate + inputs[word], gated, fast_context, out=gates[word])
             gate_i, gate_f, gate_g, gate_o = gate.chunk(4, 1)
             gate[:, : 2 * hidden_size].sigmoid_(), gate_g.tanh_(), gate_o.sigmoid_()
             c = torch.addcmul(gate_f * c[:n], gate_i, gate_g, out=cells[word])
@@ -157,7 +164,8 @@ class Recurrence(torch.autograd.Function):
             # the attention
             # The other way round, with the column on the right, it takes nine times as long on a CPU.
             d_weight = (d_context[:, None] @ features[:n].transpose(1, 2))[:, 0]  # (n, 1, D) @ (n, D, N) -> (n, N)
-            d_alpha = d_alphas[word] + (d_weight if pooling is None else d_weight @ pooling.t())  # (n, P)
+            d_alpha = d_alphas[word]
+            d_alpha = d_alpha + d_weight if pooling is None else torch.addmm(d_alpha, d_weight, pooling.t())  # (n, P)
             part = alphas[word] * d_alpha
             d_score = torch.addcmul(part, alphas[word], part.sum(1, keepdim=True), value=-1)  # (n, P)
             opened = torch.gt(keys[:n], queries[word][:, None], out=buffer[:n])  # 0 or 1, (n, P, A)

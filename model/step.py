@@ -57,8 +57,8 @@ class Step:
     ) -> None:
         self.captioner, self.config, self.optimizer, self.scaler = captioner, config, optimizer, scaler
         self.device = captioner.encoder.mean.device
-        if distributed.processes() > 1:
-            objective = nn.parallel.DistributedDataParallel(objective)
+        if distributed.processes() > 1:  # buffers are shared before validation, which alone looks at them
+            objective = nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
         self.objective = objective
 
     def __call__(self, batch: Batch, chances: Sequence[int]) -> Tensor:

@@ -7,9 +7,11 @@ import safetensors.torch
 import torch
 import torchvision
 
+from model.captioner import Captioner
 from model.encoder import Encoder, check_encoder
 from model.errors import UserError
-from model.settings import EncoderConfig
+from model.grid import attention_grid
+from model.settings import DecoderConfig, EncoderConfig
 
 TINY = EncoderConfig(name="resnet18", weights="none", grid=0)
 
@@ -43,9 +45,22 @@ def test_networks_are_cut_by_one_rule(name: str, max_stride_px: int, size: int, 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (97, 64), (33, 150)])
 def test_any_picture_size_comes_to_the_attention_grid(height: int, width: int) -> None:
-    encoder = Encoder(replace(TINY, grid=5)).eval()
-    grid = encoder.grid(torch.zeros(2, 3, height, width, dtype=torch.uint8))
+    encoder = Encoder(TINY).eval()
+    features, own = encoder(torch.zeros(2, 3, height, width, dtype=torch.uint8))
+    grid = attention_grid(features, own, 5)
     assert grid.pooled().shape == (2, 25, 512)
+
+
+@pytest.mark.parametrize(("grid", "max_stride_px"), [(14, 32), (2, 8), (0, 32)])  # larger, smaller, its own
+def test_an_encoder_that_learns_in_bfloat16_gives_its_decoder_float32(grid: int, max_stride_px: int) -> None:
+    encoder = EncoderConfig(name="resnet18", weights="none", grid=grid, max_stride_px=max_stride_px)
+    captioner = Captioner(encoder=encoder, decoder=DecoderConfig(hidden_size=8), vocabulary_size=20).train()
+    captioner.precision = torch.bfloat16
+    pictures = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert captioner.grid(pictures).features.dtype == torch.float32
+    taught = captioner(pictures, torch.ones(2, 5, dtype=torch.long), [5, 4])
+    taught.logits.sum().backward()
+    assert all(one.grad is None or one.grad.isfinite().all() for one in captioner.parameters())
 
 
 def test_positions_stand_row_by_row() -> None:

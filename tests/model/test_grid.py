@@ -12,7 +12,7 @@ from tests.model.parts import random_grid
 def test_the_map_is_adaptive_average_pooling(own: tuple[int, int], target: tuple[int, int]) -> None:
     features = torch.randn(2, 5, *own)
     expected = functional.adaptive_avg_pool2d(features, target)
-    pooled = pooling_map(own, target) @ features.flatten(2).transpose(1, 2)  # (B, P, D)
+    pooled = pooling_map(own, target, features.device) @ features.flatten(2).transpose(1, 2)  # (B, P, D)
     torch.testing.assert_close(pooled.transpose(1, 2).reshape(expected.shape), expected)
 
 
