@@ -48,7 +48,7 @@ def find_dataset(run: OpenRun, settings: Settings) -> Dataset:
     """
     request = run.record.request
     run.note(stage="read")
-    if request.image_base_url:
+    if request.image_base_url and not run.record.dataset_id:  # later only fetching asks for it
         check_base(request.image_base_url)
     dataset = read(
         Path(request.catalog),

@@ -48,13 +48,14 @@ def without_last_bits(data: bytes) -> bytes:
         return data
     try:
         segments = list(_segments(data))
+        refining = {start for kind, start, _ in segments if kind == SCAN and _refines(data, start)}
     except (ValueError, IndexError):
         return data
     if not any(kind == FRAME for kind, _, _ in segments):
         return data
     kept, empty = [START], []
-    for kind, start, stop in segments:
-        if kind == SCAN and _refines(data, start):
+    for _, start, stop in segments:
+        if start in refining:
             empty.append(_empty_scan(data, start))
         else:
             kept.append(data[start:stop])
@@ -96,6 +97,7 @@ def _refines(data: bytes, scan: int) -> bool:
 
     Such a scan has one component (G.1.1.1.1); what claims to have more is left to the decoder to refuse.
     """
-    components = data[scan + 4]
-    first, _, bits = data[scan + 5 + 2 * components : scan + 8 + 2 * components]
-    return components == 1 and first > 0 and bits >> 4 > 0 and bits & 15 == 0
+    if data[scan + 4] != 1:
+        return False
+    first, _, bits = data[scan + 7 : scan + 10]
+    return first > 0 and bits >> 4 > 0 and bits & 15 == 0

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from prefect import task
-from prefect.futures import as_completed
+from prefect.futures import as_completed, wait
 
 from model.picture import ImageConfig
 from tasks.catalog.duplicates import DeduplicateConfig
@@ -105,6 +105,10 @@ def fetch_chunks(
                 future.result()  # while the runner is there to be asked
                 if config.runner != "threads":  # another process's progress is not seen here
                     bar.advance(len(futures[future]))
+        except Exception:
+            if config.runner != "threads":  # whose processes would end with the runner, in the middle of a chunk
+                wait(list(futures))
+            raise
         except BaseException:  # a chunk failed, Ctrl-C, a worker told to stop: leaving the runner begins no chunk more
             logger.info("stopping: what is being fetched now is brought to its end, the rest is left for resume")
             raise

@@ -44,7 +44,15 @@ class WebAddress:
     @property
     def host(self) -> str:
         """For reports: the host as people write it."""
-        return self.url.host or ""
+        try:
+            return self.url.host or ""
+        except ValueError:  # xn--… that stands for nothing
+            return self.url.raw_host or ""
+
+    @property
+    def origin(self) -> tuple[str, int]:
+        """Host and port."""
+        return origin(self.url)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class FileAddress:
         """For reports: files have no host."""
         return "(folder)"
 
+    @property
+    def origin(self) -> tuple[str, int]:
+        """All files are in one place."""
+        return self.host, 0
+
 
 Address = WebAddress | FileAddress
 
@@ -84,7 +97,8 @@ def check_base(base: str) -> None:
     """
     is_url = "://" in base
     if fault := asking_fault(base) if is_url else _folder_fault(Path(base)):
-        shown = without_secrets(base) if is_url else base
+        # Where a password ends in what is no URL cannot be told.
+        shown = base if not is_url else "with an @" if "@" in base else without_secrets(base)
         raise UserError(
             f"--image-base-url {shown} is neither a URL nor a folder that can be read ({fault}): "
             "name where the pictures are"
@@ -148,7 +162,7 @@ def _web(url: str) -> WebAddress | Failed:
     """Check that a URL can be asked for."""
     try:
         parsed = URL(url)
-    except ValueError:
+    except (ValueError, IndexError):  # the latter for brackets before the user's @
         return Failed(reason="malformed_url")
     host = parsed.raw_host or ""
     if not host or (":" not in host and not re.fullmatch(r"(?!.*\.\.)(?!\.)[A-Za-z0-9_.-]+", host)):
@@ -177,6 +191,8 @@ def is_public(address: str) -> bool:
                 if ip in network:
                     ip = ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)
                     break
+    if isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local:  # the private addresses of before 2004
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip != _AZURE_METADATA
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import shutil
 from collections import Counter
@@ -25,6 +26,7 @@ from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample
 from tasks.progress import Bar, progress
 
+logger = logging.getLogger(__name__)
 PROGRESS_STEP = "Fetching pictures"
 # The failure rate of a smaller chunk (a few records of the reserve) is taken as if it had this many rows.
 SMALLEST_RATED_ROWS = 50
@@ -83,7 +85,7 @@ def fetch_chunk(
     file = ChunkFile(folder, chunk, image)
     records = _read_records(folder, chunk, base_url)
     with progress(PROGRESS_STEP, len(records), unit="pictures") as bar, _full_disk_told(folder):
-        known = _known_outcomes(file, records, config)
+        known = _known_outcomes(file, records, base_url, config)
         bar.advance(len(known))
         if len(known) == len(records):
             outcomes = known
@@ -117,13 +119,16 @@ def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Rec
     for row in table.to_pylist():
         address = resolve(row["url"], base_url)
         # A malformed url is not shown: where its password stands cannot be told.
-        shown = address.shown if not isinstance(address, Failed) else row["url"] if is_relative(row["url"]) else ""
+        has_host = not is_relative(row["url"]) or row["url"].lstrip().startswith("//")
+        shown = address.shown if not isinstance(address, Failed) else "" if has_host else row["url"]
         record = _Record(record_id=row["record_id"], order=row["order"], address=address, shown=shown.partition("?")[0])
         records.append(record)
     return records
 
 
-def _known_outcomes(file: ChunkFile, records: list[_Record], config: FetchConfig) -> list[Outcome]:
+def _known_outcomes(
+    file: ChunkFile, records: list[_Record], base_url: str | None, config: FetchConfig
+) -> list[Outcome]:
     """What an earlier asking settled and still holds: a whole picture, or a failure of the same question."""
     outcomes, verdict_key = file.read_outcomes()
     by_order = {record.order: record for record in records}
@@ -131,7 +136,7 @@ def _known_outcomes(file: ChunkFile, records: list[_Record], config: FetchConfig
     for outcome in file.sound_outcomes(outcomes):
         record = by_order[outcome.order]
         assert outcome.record_id == record.record_id, f"{file.outcomes} is not of this sample"
-        same_question = verdict_key == config.verdict_key and outcome.url_key == address_key(record.address)
+        same_question = verdict_key == config.verdict_key(base_url) and outcome.url_key == address_key(record.address)
         if outcome.usable or (outcome.settled and same_question):
             still.append(outcome)
     return still
@@ -166,7 +171,7 @@ def _fetch_missing(
             for outcome in fetcher.run(_fetch_all(file, missing, descriptor, fetcher, bar, most)):
                 done[outcome.order] = outcome
     outcomes = [done[order] for order in sorted(done)]
-    file.write_outcomes(outcomes, config.verdict_key)
+    file.write_outcomes(outcomes, config.verdict_key(base_url))
     return outcomes
 
 
@@ -200,6 +205,10 @@ async def _fetch_all(
     When more than `most` have failed for reasons that may pass, the others are not asked for.
     """
     outcomes: list[Outcome] = []
+    if file.chunk.last_asking:  # nothing is settled by what its host did before
+        for record in records:
+            if not isinstance(record.address, Failed):
+                fetcher.client.reopen(record.address)
 
     async def fetch(record: _Record) -> None:
         outcome = await _fetch_one(file, record, descriptor, fetcher)
@@ -237,7 +246,13 @@ async def _fetch_one(file: ChunkFile, record: _Record, descriptor: int, fetcher:
     async def use(fetched: Fetched) -> tuple[str, int, int] | Failed:
         return await fetcher.decode(lambda: decode(fetched.data))
 
-    answer = await fetcher.client.get(record.address, use)
+    try:
+        answer = await fetcher.client.get(record.address, use)
+    except (OSError, AssertionError):  # of our own disk, of our own making
+        raise
+    except Exception as error:  # no answer, however odd, may cost the others of its chunk
+        logger.warning("%s: an answer that nobody foresaw (%s)", record.shown, type(error).__name__)
+        answer = Answer(Failed(reason="unforeseen", detail=type(error).__name__), 1, 0.0)
     if isinstance(answer.result, Failed):
         return _failed(file, record, answer)
     digest, width, height = answer.result
@@ -267,10 +282,10 @@ def _settle(
         if outcome.settled or outcome.attempts:
             return True
         address = addresses[outcome.order]
-        return isinstance(address, Failed) or address.host not in alive
+        return isinstance(address, Failed) or address.origin not in alive
 
     outcomes = [replace(outcome, settled=was_asked(outcome)) for outcome in outcomes]
-    file.write_outcomes(outcomes, config.verdict_key)
+    file.write_outcomes(outcomes, config.verdict_key(base_url))
     return outcomes
 
 

@@ -26,7 +26,7 @@ from tasks.pictures.address import (
     public_socket,
     resolve,
 )
-from tasks.pictures.hosts import Host
+from tasks.pictures.hosts import Host, doubled
 from tasks.pictures.outcome import Failed, Fetched, failed_status
 from tasks.pictures.proxies import Proxies
 from tasks.pictures.settings import FetchConfig
@@ -172,7 +172,7 @@ class Client:
 
     def _pause_s(self, attempt: int) -> float:
         """Back-off before the next attempt: doubling, between half and one and a half times the mean."""
-        mean_s = min(self.config.backoff_s * 2 ** (attempt - 1), self.config.backoff_max_s)
+        mean_s = doubled(self.config.backoff_s, attempt - 1, self.config.backoff_max_s)
         return float(mean_s * self._random.uniform(0.5, 1.5))
 
     def _host(self, address: Address) -> Host:
@@ -274,7 +274,7 @@ def _redirected(url: URL, response: aiohttp.ClientResponse) -> WebAddress | Fail
         return Failed(reason="bad_redirect", http_status=response.status)
     try:
         target = resolve(str(url.join(URL(location))), None)
-    except ValueError:
+    except (ValueError, IndexError):  # as in `resolve`
         return Failed(reason="bad_redirect", http_status=response.status)
     if isinstance(target, Failed):
         return Failed(reason=target.reason, detail="in a redirect", http_status=response.status)
@@ -291,7 +291,7 @@ def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -53,7 +53,7 @@ class Fetcher:
             return await asyncio.wrap_future(started)
         except asyncio.CancelledError:
             if not started.cancelled():
-                await asyncio.wait([asyncio.wrap_future(started)])
+                await asyncio.gather(asyncio.wrap_future(started), return_exceptions=True)
             raise
 
     def close(self) -> None:

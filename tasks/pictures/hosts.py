@@ -12,6 +12,11 @@ UNREACHABLE = frozenset({"dns", "connect", "proxy", "tls", "timeout_connect", "t
 OVERLOADED = frozenset({"http_429", "http_5xx"})
 
 
+def doubled(seconds: float, times: int, most_s: float) -> float:
+    """`seconds` doubled so many times, at most `most_s`."""
+    return min(seconds * 2.0 ** min(times, 60), most_s)
+
+
 @dataclass
 class Host:
     """One host and port. Used by one event loop only.
@@ -61,7 +66,8 @@ class Host:
         elif failure.retry_after_s is not None:
             if failure.retry_after_s > self.config.retry_after_max_s:
                 self._close(failure.retry_after_s, failure.reason)
-            self._pause(min(failure.retry_after_s, self.config.retry_after_max_s))
+            else:
+                self._pause(failure.retry_after_s)
         else:
             self._note_silence(failure)
 
@@ -70,7 +76,7 @@ class Host:
         began = self.pause_s <= 0  # else it was in flight when the pause began
         if failure.reason in OVERLOADED and began:
             self.pauses_in_a_row += 1
-            self._pause(min(self.config.backoff_s * 2 ** (self.pauses_in_a_row - 1), self.config.backoff_max_s))
+            self._pause(doubled(self.config.backoff_s, self.pauses_in_a_row - 1, self.config.backoff_max_s))
         if self.alive and failure.reason not in UNREACHABLE:
             return
         self.failures_in_a_row += 1

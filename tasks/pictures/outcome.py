@@ -22,7 +22,7 @@ PASSING_REASONS = frozenset(
     {
         "dns", "connect", "proxy", "tls", "reset", "bad_response",
         "timeout_connect", "timeout_read", "timeout_total",
-        "http_429", "http_5xx", CIRCUIT_OPEN, NOT_ASKED, "unreadable_file",
+        "http_429", "http_5xx", CIRCUIT_OPEN, NOT_ASKED, "unreadable_file", "unforeseen",
     }
 )  # fmt: skip
 _OWN_NAMES = {401, 403, 404, 410, 451}

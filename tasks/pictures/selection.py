@@ -174,7 +174,7 @@ def _open_chunks(folder: Path, base_url: str | None, image: ImageConfig, config:
     for file in existing_chunks(folder, image):
         outcomes, verdict_key = file.read_outcomes()
         failures = [outcome for outcome in outcomes if not outcome.usable]
-        changed = verdict_key != config.verdict_key or any(
+        changed = verdict_key != config.verdict_key(base_url) or any(
             outcome.url_key != address_key(resolve(urls[outcome.record_id], base_url)) for outcome in failures
         )
         if failures and (changed or not all(outcome.settled for outcome in failures)):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.corpus import psnr_db
-from model.jpeg import NOTHING_TABLE, last_bits_db, without_last_bits
+from model.jpeg import END, NOTHING_TABLE, last_bits_db, without_last_bits
 from model.picture import LAST_BITS_DB, ImageConfig, PictureError, decode
 from tests.tasks.faulty_server import encoded, picture
 
@@ -88,6 +88,13 @@ def test_a_file_cut_short_is_found_even_where_only_last_bits_are_missing() -> No
 def test_what_is_no_progressive_jpeg_comes_back_as_it_is(form: str) -> None:
     data = encoded(woven(4), form)
     assert without_last_bits(data) is data
+
+
+def test_a_scan_that_claims_more_components_than_the_file_has_bytes_raises_nothing() -> None:
+    whole = progressive(woven(5, 80, 80), 90)
+    last = whole.rindex(b"\xff\xda")
+    damaged = whole[: last + 4] + b"\xff" + whole[last + 5 : last + 40] + END
+    without_last_bits(damaged)
 
 
 def test_no_damage_raises_anything() -> None:

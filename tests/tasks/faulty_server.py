@@ -89,7 +89,11 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
     "redirect_file": lambda: _redirect("file:///etc/passwd"),
     "redirect_metadata": lambda: _redirect("http://169.254.169.254/latest/meta-data/"),
     "redirect_nowhere": lambda: answer(b"", status="302 Found"),
+    "redirect_odd": lambda: _redirect("//a[::1]@/x.jpg"),
     "429": lambda: answer(b"", status="429 Too Many Requests"),
+    "429_odd": lambda: answer(
+        b"", status="429 Too Many", headers=f"Retry-After: Mon, 01 Jan 2024 00:00:00 +{'9' * 20}\r\n"
+    ),
     "429_long": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 1\r\n"),
     "500": lambda: answer(b"", status="500 Internal Server Error"),
 }
@@ -104,6 +108,7 @@ class FaultyServer:
         asked: how often each path was asked for.
         down: while True every connection is cut.
         leads_to: where /moved/NUMBER is: the base of another server.
+        gone: paths of /ok/ that are answered with 404.
     """
 
     def __init__(self, *, latency_s: float = 0.0) -> None:
@@ -112,6 +117,7 @@ class FaultyServer:
         self.in_flight = self.most_in_flight = 0
         self.down = False
         self.leads_to = ""
+        self.gone: set[str] = set()
         self.latency_s = latency_s
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -193,7 +199,7 @@ class FaultyServer:
 
     # Kinds that work, in the end.
     async def _serve_ok(self, path: str, writer: Writer) -> None:
-        writer.write(answer(jpeg(_number(path))))
+        writer.write(ANSWERS["404"]() if path in self.gone else answer(jpeg(_number(path))))
 
     async def _serve_wrong_type(self, path: str, writer: Writer) -> None:
         writer.write(answer(jpeg(_number(path)), headers="Content-Type: text/html\r\n"))

@@ -36,7 +36,8 @@ FINAL = {
     "/redirect-loop/a": "redirect_loop", "/redirect-many/1": "too_many_redirects",
     "/redirect-ftp/1": "unsupported_scheme", "/redirect-file/1": "unsupported_scheme",
     "/redirect-private/1": "private_address", "/redirect-metadata/1": "private_address",
-    "/redirect-nowhere/1": "bad_redirect",
+    "/redirect-nowhere/1": "bad_redirect", "/redirect-odd/1": "bad_redirect",
+    "//a[::1]@/x.jpg": "malformed_url",
     "http://169.254.169.254/latest/meta-data/": "private_address",
     "http://[::1]:9/a.jpg": "private_address", "http://[::ffff:127.0.0.1]:9/a.jpg": "private_address",
     "http://localhost:9/a.jpg": "private_address", "http://2130706433:9/a.jpg": "malformed_url",
@@ -47,10 +48,11 @@ FINAL = {
     "http://host:99999/a.jpg": "malformed_url", "https://..dots../a.jpg": "malformed_url", "": "malformed_url",
 }  # fmt: skip
 PASSING = {
-    "/429/1": "http_429", "/500/1": "http_5xx", "/reset/1": "reset", "/cut/1": "reset", "/garbage/1": "bad_response",
+    "/429/1": "http_429", "/429-odd/1": "http_429",
+    "/500/1": "http_5xx", "/reset/1": "reset", "/cut/1": "reset", "/garbage/1": "bad_response",
     "/silent/1": "timeout_read", "/stall/1": "timeout_read",
     "/slow-header/1": "timeout_total", "/slow-body/1": "timeout_total",
-    "http://no-such-name.invalid/a.jpg": "dns",
+    "http://no-such-name.invalid/a.jpg": "dns", "http://xn--a/1.jpg": "dns",
 }  # fmt: skip
 
 

@@ -24,6 +24,8 @@ from tasks.pictures.chunk_files import existing_chunks, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.client import LARGE_AT_ONCE, Client
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
+from tasks.pictures.hosts import Host
+from tasks.pictures.outcome import Failed
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.faulty_server import FaultyServer, jpeg
@@ -82,6 +84,51 @@ def test_an_outage_that_begins_with_a_chunk_s_last_pictures_is_not_baked_in_eith
         dataset.fetch()
     server.down = False
     assert dataset.fetch().pack().rows["train"] == 50
+
+
+def test_what_was_down_a_moment_ago_is_asked_for_before_it_is_given_up(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=65, breaker_failures=3, breaker_s=30, allow_private_hosts=True)
+    with FaultyServer() as small, shared_fetcher(config, server.base):
+        urls = {"train": [*numbered(60)["train"], *(f"http://localhost:{small.port}/ok/{n}" for n in range(5))]}
+        dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+        small.down = True
+        dataset.fetch_each(dataset.next_chunks())
+        assert sum(dataset.summaries[0].passing.values()) == 5
+        small.down = False
+        assert dataset.fetch().pack().rows["train"] == 65
+
+
+@pytest.mark.timeout(60)
+def test_of_two_ports_of_a_host_one_speaks_not_for_the_other(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=70, breaker_s=30, allow_private_hosts=True)
+    urls = {"train": [*numbered(63)["train"], *(f"{NOBODY}/{n}.jpg" for n in range(7))]}  # NOBODY: another port of it
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls).fetch()
+    assert dataset.pack().rows["train"] == 63
+    assert server.asked.total() == 64, "the host that is alive was asked once more, as a witness"
+
+
+def test_a_host_some_of_whose_earlier_pictures_have_gone_is_alive_all_the_same(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(6)).fetch().pack()
+    server.gone = {f"/ok/{number}" for number in range(3)}
+    urls = {"train": [*numbered(8)["train"], "/500/1"]}  # two of them are new
+    dataset = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[tmp_path / "a"])
+    assert dataset.write_sample(urls).fetch().reasons == [""] * 8 + ["http_5xx"]
+
+
+def test_an_answer_that_nobody_foresaw_costs_its_own_picture_alone(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stumble(*_: object) -> None:
+        raise KeyError("in reading the answer")
+
+    monkeypatch.setattr("tasks.pictures.client._redirected", stumble)
+    urls = {"train": [*numbered(20)["train"], "/redirect/1"]}
+    dataset = Dataset(tmp_path, base=server.base, config=replace(CONFIG, chunk_rows=21)).write_sample(urls).fetch()
+    assert dataset.reasons == [""] * 20 + ["unforeseen"]
+    assert "an answer that nobody foresaw (KeyError)" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_few_urls_of_a_shop_that_has_closed_are_given_up_and_replaced(server: FaultyServer, tmp_path: Path) -> None:
@@ -301,6 +348,21 @@ def test_a_full_disk_under_a_picture_is_one_clear_line(
         dataset.fetch()
 
 
+def test_a_host_that_is_named_later_is_asked_after_all(server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": [f"{server.base}/ok/{number}" for number in range(3)]}
+    assert Dataset(tmp_path).write_sample(urls).fetch().reasons == ["private_address"] * 3
+    assert Dataset(tmp_path, base=server.base).fetch().reasons == [""] * 3
+
+
+def test_an_overloaded_host_may_say_so_for_ever() -> None:
+    host = Host(replace(CONFIG, backoff_s=1e-9, backoff_max_s=1e-9))
+    host.note(None)
+    for _ in range(1100):
+        host.paused_until = 0.0
+        host.note(Failed(reason="http_429"))
+    assert host.pause_s < 1
+
+
 def test_the_user_agent_says_who_asks_and_whom_to_reach(server: FaultyServer, tmp_path: Path) -> None:
     config = replace(CONFIG, contact="https://shop.example/crawler")
     Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(1)).fetch()
@@ -316,7 +378,7 @@ def test_the_user_agent_says_who_asks_and_whom_to_reach(server: FaultyServer, tm
     [
         "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
         "100.100.100.200", "168.63.129.16", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1",
-        "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+        "fe80::1%eth0", "fec0::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
         "2002:7f00:1::",
     ],
 )  # fmt: skip
@@ -444,9 +506,10 @@ def test_a_base_that_may_not_be_opened_is_refused_and_others_are_not(
     monkeypatch.setattr("os.access", lambda *_: False)  # as for any user but root
     with pytest.raises(UserError, match=r"\(Permission denied\)"):
         check_base(str(tmp_path))
-    with pytest.raises(UserError) as refused:
-        check_base("http://me:swordfish@h:99999/")
-    assert "swordfish" not in str(refused.value)
+    for base in ("http://me:swordfish@h:99999/", "http://me:swordfish#1@h/", "http://a[::1]@/swordfish"):
+        with pytest.raises(UserError) as refused:
+            check_base(base)
+        assert "swordfish" not in str(refused.value)
 
 
 def test_a_named_url_that_is_none_spoils_nothing_for_the_others() -> None:
