@@ -32,7 +32,7 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@# One thread each: two processes whose threads wait for each other take ten times as long.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not acceptance" -n 2 $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not acceptance" -n 2 --dist worksteal $(PYTEST_FLAGS)
 
 acceptance: $(STAMP) ## the long proofs (up to an hour)
 	$(BIN)/pytest -m acceptance -v $(PYTEST_FLAGS)

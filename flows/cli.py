@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any
 
 from model.errors import RunError, UserError
 from model.files import DISK_FULL
-from model.text import SPLITS
+from model.text import SPLITS, is_utf8
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     set_up_logging()
     try:
+        check_names(sys.argv[1:] if arguments is None else arguments)
         result, show = options.command(options)
         if result is not None:  # else the command has said everything itself
             _print(result, show, as_json=options.json)
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(error, RUN_FAILED)
     except KeyboardInterrupt:
-        print(f"ec-descr-gen: stopped; go on with: {options.again.format(**vars(options))}", file=sys.stderr)
+        again = options.again.format(workdir=shlex.quote(str(options.workdir)))
+        print(f"ec-descr-gen: stopped; go on with: {again}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         _drop_stdout()
@@ -53,6 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror}", RUN_FAILED if error.errno in FULL else WRONG_USE)
     return 0
+
+
+def check_names(arguments: Sequence[str]) -> None:
+    """Check that every name can be written down.
+
+    Raises:
+        UserError: one is not UTF-8, as of files from old archives.
+    """
+    for one in arguments:
+        if not is_utf8(one):
+            raise UserError(f"{one!a} is not UTF-8, which files and servers here are written in: rename it")
 
 
 def prepare_surroundings() -> None:
@@ -219,6 +233,8 @@ def workdir(text: str) -> Path:
     """A working directory, whose path stands in the addresses of databases and in MLflow's questions."""
     if wrong := sorted(set(str(Path(text).resolve())) & set('%?#"')):
         raise argparse.ArgumentTypeError(f"{text} holds {' '.join(wrong)}: choose a folder without such a character")
+    if Path(text).exists() and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder: name one, which is made if it is not there")
     return Path(text)
 
 

@@ -164,6 +164,8 @@ def make(options: argparse.Namespace) -> Shown:
     """`make-catalog`: only the catalogue."""
     if options.items < 1:
         raise UserError(f"--items is {options.items}: must be at least 1")
+    if (options.out / CATALOG_FILE).exists() and not (options.out / ANSWERS_FILE).exists():
+        raise UserError(f"{options.out / CATALOG_FILE} is there and was not drawn here: choose another --out")
     report = make_catalog(options.items, options.out, options.seed, split_seed=compose().sample.split_seed)
     result = {
         **asdict(report),

@@ -25,6 +25,7 @@ from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
 OTHER_PICTURES = {".jpg", ".jpeg", ".webp", ".gif", ".pdf"}
+LONGEST_NAME_BYTES = 200  # file systems take 255, of which a number and an ending need some
 USED_SECTIONS = ("catalog", "fetch", "tracking")
 
 
@@ -33,6 +34,8 @@ def describe(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
     out: Path | None = options.out
     if out is not None and out.suffix not in SUFFIXES:
         raise UserError(f"--out {out} ends in neither {' nor '.join(SUFFIXES)}: name the file of drafts so")
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
     settings = _settings(options)
     asked, named = _asked(options, settings)
     on_drafted = _attention(options.attention, len(asked)) if options.attention is not None else lambda _: None
@@ -82,7 +85,8 @@ def _asked(options: argparse.Namespace, settings: Settings) -> tuple[list[Asked]
 def file_name(asked: Asked) -> str:
     """What a product's, or else a picture's, own file may be called, but for its ending."""
     picture = Path(asked.picture.rstrip("/").rpartition("/")[2].partition("?")[0]).stem
-    return re.sub(r"[^\w.-]+|^[.]+", "-", asked.id or picture)
+    name = re.sub(r"[^\w.-]+|^[.]+", "-", asked.id or picture)
+    return name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
 
 
 def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
@@ -94,6 +98,11 @@ def _attention(target: Path, count: int) -> Callable[[Drafted], None]:
         raise UserError(
             f"--attention {target} draws one picture's attention, and {count:,} pictures are asked for: name a folder"
         )
+    folder = target.parent if one_file else target
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if (one_file and target.is_dir()) or not there.is_dir():
+        in_the_way = target if there.is_dir() else there
+        raise UserError(f"--attention {target} cannot be written: {in_the_way} is in its place")
 
     def draw(drafted: Drafted) -> None:
         found = drafted.description

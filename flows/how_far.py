@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from model.errors import UserError
 from model.files import CHECKPOINT_PREFIX
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
@@ -13,6 +14,13 @@ def how_far(workdir: Path, record: RunRecord) -> str:
     """'1,500 of 18,000 pictures', 'epoch 3 of at most 31'; empty for a run that has ended well, or a short stage."""
     if record.state == "completed":
         return ""
+    try:
+        return _progress(workdir, record)
+    except (KeyError, TypeError, UserError):  # settings of another release
+        return ""
+
+
+def _progress(workdir: Path, record: RunRecord) -> str:
     if record.stage == "fetch":
         image = ImageConfig(**record.request.settings["image"])
         return _pictures(workdir / "datasets" / record.dataset_id, image)

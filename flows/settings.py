@@ -135,7 +135,7 @@ def compose(
             raise UserError(f"--set {assignment}: write --set section.key=value")
         try:
             value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):  # the latter of what looks like a date and is none
+        except (yaml.YAMLError, ValueError, RecursionError):  # the second of what looks like a date and is none
             value = text
         merge(nested, {key.strip(): value})
     return Settings.from_nested(nested)
@@ -151,7 +151,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the configuration {path}: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         where = f", line {place.line + 1}" if place else ""
         raise UserError(f"the configuration {path}{where} is not YAML") from None

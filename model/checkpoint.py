@@ -48,7 +48,12 @@ def save_checkpoint(
     partial.mkdir(parents=True)
     save_weights(partial / "weights.safetensors", captioner)
     with atomic_path(partial / "optimizer.pt") as path:
-        torch.save(optimizer, path)
+        try:
+            torch.save(optimizer, path)
+        except RuntimeError as error:  # of its writer, which an interruption left in the middle
+            if error.__context__ is not None and not isinstance(error.__context__, Exception):
+                raise error.__context__ from None
+            raise
     write_json(partial / "state.json", state)
     shutil.rmtree(final, ignore_errors=True)
     os.rename(partial, final)  # noqa: PTH104 - the one step that makes it count

@@ -25,6 +25,11 @@ _ASCII_LOWER = {code: chr(code).lower() if chr(code).isalnum() else " " for code
 _UNSPACED = ("\u3041-\u309f", "\u3400-\u4dbf", "\u4e00-\u9fff", "\uf900-\ufaff", "\U00020000-\U0003ffff")
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name, as the system gives it, can be written in UTF-8: one of another encoding has surrogates in it."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def tokenize(text: str) -> list[str]:
     """The words of a text, in order; an empty list if it has none."""
     if text.isascii():

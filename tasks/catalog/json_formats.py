@@ -14,7 +14,15 @@ from tasks.catalog.source import BLOCK_BYTES, Batch, Fault, Source
 _FIRST_KEY = re.compile(rb'\s*\{\s*("(?:[^"\\]|\\.)*")')
 _SEPARATOR_GUESSES = 16
 _SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder(strict=False)  # a raw line break in a text is no reason to lose a catalogue
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number as orjson reads it: one that 64 bits do not hold is a float."""
+    number = int(digits) if len(digits) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=_whole)  # a raw line break in a text costs no catalogue
 
 
 def read_json_lines(source: Source, max_record_bytes: int) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from model.configuration import check, setting
 from model.errors import UserError
 from model.files import atomic_path
 from tasks.catalog.json_formats import read_json_array, read_json_lines
-from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record, record_id_of
+from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record, record_id_of, written
 from tasks.catalog.source import Batch, Fault, Source
 from tasks.catalog.table_formats import read_csv, read_parquet
 
@@ -182,7 +182,7 @@ class _Columns:
             record = extract(raw)
             if isinstance(record, Fault):
                 raw_id = raw.get(extract.id) if isinstance(raw, dict) else None
-                shown = record_id_of(raw_id) or ("" if raw_id is None else str(raw_id)[:200])
+                shown = record_id_of(raw_id) or ("" if raw_id is None else written(raw_id)[:200])
                 self.rejected.append((shown, place, record.reason, record.detail))
             else:
                 self.kept.append(record)

@@ -1,7 +1,7 @@
 """Typed records out of what a catalogue holds: FACAD's shape and the plain one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +30,7 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
 }
+_PLACE = re.compile(r"[0-9]{1,9}")
 _WORD = re.compile(r"[^\W_]")
 Descriptions = Literal["needed", "missing", "any"]
 HAS_DESCRIPTION = "has a description"
@@ -89,7 +90,7 @@ class Extractor:
         if url is None or (isinstance(url, str) and not url.strip()):
             url = _first_picture(get(self.images))
         if not isinstance(url, str) or not (url := url.strip()):
-            return Fault("no picture url", _show(without_secrets(str(url))) if url else "")
+            return Fault("no picture url", _show(without_secrets(written(url))) if url else "")
         if self.cut_query:
             url, _, query = url.partition("?")
             if query and self.looked_at < QUERIES:
@@ -177,7 +178,7 @@ def _first_picture(images: Any) -> Any:
         return first
     if url := first.get("0"):
         return url
-    urls = {int(key): url for key, url in first.items() if url and key.isascii() and key.isdigit()}
+    urls = {int(key): url for key, url in first.items() if url and _PLACE.fullmatch(key)}
     return urls[min(urls)] if urls else None
 
 
@@ -197,6 +198,14 @@ def _words(value: Any) -> list[str]:
     return [word for each in value if each != NO_ATTRIBUTE and type(each) is str and (word := each.strip())]
 
 
+def written(value: Any, how: Callable[[Any], str] = str) -> str:
+    """A value of the catalogue as text, for a report."""
+    try:
+        return how(value)
+    except RecursionError:
+        return f"a {type(value).__name__} of many levels"
+
+
 def _show(value: Any) -> str:
-    text = repr(value)
+    text = written(value, repr)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -169,7 +169,7 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
                 )
             yield Batch(_rows(rows), range(place, place + rows.num_rows))
             place += rows.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {first_line(error)}") from None
 
 

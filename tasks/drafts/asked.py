@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import UserError
+from model.text import is_utf8
 from tasks.catalog.reader import CatalogConfig, read_catalog
 from tasks.catalog.records import HAS_DESCRIPTION
 from tasks.catalog.table_formats import FORMULA
@@ -64,11 +65,15 @@ def _expand(given: str) -> list[str]:
     """A folder stands for the pictures in it."""
     if "://" in given:
         return [given]
+    if not given:
+        raise UserError("an empty name stands for no picture: give a file, a folder or a URL")
     path = Path(given)
     if path.is_dir():
         inside = sorted(str(one) for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
         if not inside:
             raise UserError(f"the folder {given} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        if odd := [one for one in inside if not is_utf8(one)]:
+            raise UserError(f"the name of {odd[0]!a} is not UTF-8: rename the file")
         return inside
     if not path.is_file():
         raise UserError(f"the picture {given} does not exist: give a file, a folder or a URL")

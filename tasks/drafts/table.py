@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def read_rows(path: Path) -> list[Row]:
 def _typed(row: Row) -> Row:
     """Our own columns with the types that JSON gives them."""
     try:
-        if isinstance(row.get("confidence"), str):
-            row["confidence"] = float(row["confidence"])
+        if isinstance(row.get("confidence"), str) and math.isfinite(value := float(row["confidence"])):  # else no JSON
+            row["confidence"] = value
     except ValueError:
         pass  # a person wrote something else there
     if str(row.get("needs_review")).lower() in {"true", "false"}:

@@ -129,6 +129,7 @@ def test_wrong_settings_name_the_setting_and_the_bound(
             ["evaluate", "--model", "m", "--catalog", "c.csv", "--split", "tset"],
             "argument --split: invalid choice: 'tset'",
         ),
+        (["runs", "--workdir", __file__], "is no folder: name one, which is made if it is not there"),
         (["publish", "catalog.csv", "--set", "catalog.columns.description=body"], "unrecognized arguments: --set"),
     ],
 )
@@ -214,6 +215,37 @@ def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> N
     (tmp_path / "demo" / "thesis.txt").write_text("years of work")
     assert "holds files that are not the demo's" in refused("demo", "--items", "40", "--workdir", tmp_path)
     assert (tmp_path / "demo" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_catalogue_that_was_not_drawn_here_is_not_drawn_over(tmp_path: Path) -> None:
+    (tmp_path / "catalog.json").write_text("[]")
+    assert "catalog.json is there and was not drawn here" in refused("make-catalog", "--items", "5", "--out", tmp_path)
+    assert (tmp_path / "catalog.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["p.jpg", "--out", "folder.csv"], "--out folder.csv is a folder: name a file"),
+        (["p.jpg", "--attention", "folder.png"], "--attention folder.png cannot be written: folder.png is in its"),
+        (["p.jpg", "--attention", "p.jpg/x"], "--attention p.jpg/x cannot be written: p.jpg is in its place"),
+        (["p.jpg", "--attention", "p.jpg/x.png"], "--attention p.jpg/x.png cannot be written: p.jpg is in its place"),
+        ([""], "an empty name stands for no picture"),
+        (["caf\udce9.jpg"], r"'caf\udce9.jpg' is not UTF-8"),
+        (["latin"], r"the name of 'latin/caf\udce9.jpg' is not UTF-8"),
+        (["--catalog", "caf\udce9.json"], r"'caf\udce9.json' is not UTF-8"),
+    ],
+)
+def test_describe_says_what_stands_in_its_way_before_it_describes_anything(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder.csv", "folder.png", "latin"):
+        Path(folder).mkdir()
+    for name in ("p.jpg", "latin/caf\udce9.jpg"):
+        Path(name).write_bytes(b"")
+    assert main(["describe", *arguments]) == 2
+    assert f"ec-descr-gen: {says}" in capsys.readouterr().err
 
 
 def test_one_record_in_a_split_that_is_not_sampled_is_one_clear_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,12 @@ def test_while_fetching_it_counts_the_pictures_that_have_come(tmp_path: Path) ->
         dataset.fetch()
     assert how_far(tmp_path, RECORD) == "3 of 3 pictures"
     assert how_far(tmp_path, replace(RECORD, state="completed")) == ""
+
+
+@pytest.mark.parametrize("settings", [{}, {"image": {"of another release": 1}}, {"image": None, "train": None}])
+@pytest.mark.parametrize("stage", ["fetch", "train"])
+def test_of_a_run_of_another_release_it_says_nothing(stage: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    assert how_far(tmp_path, replace(RECORD, stage=stage, request=replace(REQUEST, settings=settings))) == ""
 
 
 @pytest.mark.parametrize(

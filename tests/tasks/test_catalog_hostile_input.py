@@ -67,6 +67,31 @@ def test_a_csv_line_of_50_mb_is_one_rejection_and_the_rows_after_it_keep_their_s
     assert "record too long" in catalog.rejected_by_reason
 
 
+@pytest.mark.parametrize("form", ["array", "lines"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"id": %s, "image_url": "https://a.b/1.jpg", "description": "a"}' % (b"9" * 5000),
+        b'{"id": "1", "images": [{"%s": "https://a.b/1.jpg"}], "description": "a"}' % (b"9" * 5000),
+        b'{"id": %s1%s, "image_url": "https://a.b/1.jpg", "description": "a"}' % (b"[" * 900, b"]" * 900),
+        b'{"id": "1", "images": %s1%s, "description": "a"}' % (b"[" * 900, b"]" * 900),
+    ],
+)
+def test_a_number_of_5000_digits_or_a_list_of_900_levels_costs_its_own_record_alone(
+    odd: bytes, form: str, read: Callable[..., Catalog]
+) -> None:
+    records = [LINES[0], odd, LINES[1]]
+    catalog = read(b"[" + b",".join(records) + b"]" if form == "array" else b"\n".join(records))
+    assert catalog.records["record_id"].to_pylist() == ["0", "1"]
+    assert catalog.rejected.num_rows == 1
+
+
+def test_a_whole_number_beyond_64_bits_is_no_id_whatever_stands_beside_it(read: Callable[..., Catalog]) -> None:
+    big = b'{"id": 9999999999999999999999999, "image_url": "https://a.b/1.jpg", "description": "a"}'
+    for beside in (LINES[0], b'{"id": "0", "image_url": "https://a.b/0.jpg", "description": "a raw\nline break"}'):
+        assert rejections(read(b"[" + beside + b"," + big + b"]")) == [("index 1", "no id")]
+
+
 def test_a_json_array_with_a_record_beyond_the_bound_says_where(read: Callable[..., Catalog]) -> None:
     content = b"[" + LINES[0] + b', {"id": "' + b"x" * 5_000_000 + b'"}]'
     with pytest.raises(UserError, match=r"after 1 whole records, at byte 78, is longer than 1,048,576 bytes"):

@@ -276,6 +276,11 @@ def test_rows_come_back_as_they_were_written(name: str, tmp_path: Path) -> None:
     assert read_rows(tmp_path / name) == rows
 
 
+def test_what_a_person_wrote_for_a_number_that_json_has_not_stays_text(tmp_path: Path) -> None:
+    (tmp_path / "drafts.csv").write_text("id,description,confidence\n1,A dress.,nan\n2,A coat.,0.5\n")
+    assert [row["confidence"] for row in read_rows(tmp_path / "drafts.csv")] == ["nan", 0.5]
+
+
 def test_no_thread_is_left_when_drafting_breaks_off(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
     before = threading.active_count()
     with pytest.raises(KilledError):
