@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from flows.lost import crash_killed_runs, crash_runs_of_the_pool
+from flows.prefect_api import ask
 from flows.settings import SECTIONS
 from model.files import read_json, write_json
 from tasks.runs import Request, recorded
@@ -19,7 +19,6 @@ from tests.flows.nested import nested_settings
 
 ROOT = Path(__file__).parents[2]
 POOL, WORKDIR, ZONE = "ec-descr-gen", "/srv/ec-descr-gen/workspace", "Asia/Tokyo"
-JSON = {"Content-Type": "application/json"}
 
 
 def prefect(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,18 +29,12 @@ def prefect(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def ask(address: str | urllib.request.Request) -> Any:
-    with urllib.request.urlopen(address) as response:
-        return json.load(response)
-
-
 @pytest.fixture(scope="module")
 def deployments(prefect_server: str) -> dict[str, dict[str, Any]]:
     """What the server made of prefect.yaml, by name."""
     prefect("work-pool", "create", "--type", "process", POOL)
     prefect("deploy", "--all", "--prefect-file", "prefect.yaml")
-    request = urllib.request.Request(f"{prefect_server}/deployments/filter", b"{}", JSON)
-    return {one["name"]: one for one in ask(request)}
+    return {one["name"]: one for one in ask(prefect_server, "/deployments/filter", {})}
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +77,8 @@ def test_the_retraining_starts_with_a_published_catalogue_and_each_week_in_the_z
     found = deployments["retrain"]
     [weekly] = found["schedules"]
     assert (weekly["schedule"]["cron"], weekly["schedule"]["timezone"], weekly["active"]) == ("0 4 * * 1", ZONE, True)
-    request = urllib.request.Request(f"{prefect_server}/automations/filter", b"{}", JSON)
-    [automation] = [one for one in ask(request) if any(a.get("deployment_id") == found["id"] for a in one["actions"])]
+    automations = ask(prefect_server, "/automations/filter", {})
+    [automation] = [one for one in automations if any(a.get("deployment_id") == found["id"] for a in one["actions"])]
     assert automation["enabled"]
     assert automation["trigger"]["expect"] == ["catalog.updated"]
     assert automation["trigger"]["match"] == {"prefect.resource.id": "ec-descr-gen.catalog"}
@@ -99,8 +92,8 @@ def test_the_retraining_starts_with_a_published_catalogue_and_each_week_in_the_z
 def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_server: str) -> None:
     prefect("automation", "create", "--from-file", "automations.yaml")
     [written] = yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]
-    request = urllib.request.Request(f"{prefect_server}/automations/filter", b"{}", JSON)
-    [found] = [one for one in ask(request) if one["name"] == written["name"]]
+    automations = ask(prefect_server, "/automations/filter", {})
+    [found] = [one for one in automations if one["name"] == written["name"]]
     assert set(found["trigger"]["expect"]) == set(written["trigger"]["expect"])
     assert found["trigger"]["for_each"] == written["trigger"]["for_each"]
     [action] = found["actions"]
@@ -111,12 +104,9 @@ def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_ser
 
 def begun(prefect_server: str, path: str, **more: str) -> str:
     """The id of a new flow run that Prefect takes for running."""
-
-    def post(path: str, body: dict[str, Any]) -> Any:
-        return ask(urllib.request.Request(f"{prefect_server}{path}", json.dumps(body).encode(), JSON))
-
-    run_id = str(post(path, {"state": {"type": "PENDING"}, "parameters": {"catalog": "c.json"}, **more})["id"])
-    post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+    body = {"state": {"type": "PENDING"}, "parameters": {"catalog": "c.json"}, **more}
+    run_id = str(ask(prefect_server, path, body)["id"])
+    ask(prefect_server, f"/flow_runs/{run_id}/set_state", {"state": {"type": "RUNNING"}, "force": True})
     return run_id
 
 
@@ -129,7 +119,7 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
     request = Request(flow="prepare", catalog="c.json", image_base_url="", settings={})
 
     def state(run_id: str) -> tuple[str, str]:
-        found = ask(f"{prefect_server}/flow_runs/{run_id}")["state"]
+        found = ask(prefect_server, f"/flow_runs/{run_id}")["state"]
         return found["type"], found["message"] or ""
 
     with recorded(tmp_path, lives, request):
@@ -163,7 +153,7 @@ def test_a_worker_runs_the_deployed_pipeline(deployment: dict[str, Any], prefect
     }
     prefect("deployment", "run", "full pipeline/full", "--params", json.dumps(parameters))
     prefect("worker", "start", "--pool", POOL, "--run-once")
-    request = urllib.request.Request(f"{prefect_server}/flow_runs/filter", b"{}", JSON)
-    [found] = [one for one in ask(request) if one["deployment_id"] == deployment["id"]]
+    runs = ask(prefect_server, "/flow_runs/filter", {})
+    [found] = [one for one in runs if one["deployment_id"] == deployment["id"]]
     assert found["state_type"] == "COMPLETED", found["state"]
     assert (tmp_path / "space" / "mlflow.db").is_file()

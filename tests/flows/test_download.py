@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from flows.prefect_api import ask
 from model.files import read_json
 from tasks.pictures.settings import CHUNKS_AT_ONCE
 from tests.command import command, environment, run, run_json, run_until
@@ -53,12 +52,6 @@ def prepare(catalog: Path, server: FaultyServer, workdir: Path) -> list[str | Pa
 
 def chunks_are_there(workdir: Path, count: int = 3) -> Callable[[], bool]:
     return lambda: len(list(workdir.glob("datasets/*/chunks/*.parquet"))) >= count
-
-
-def ask(address: str, question: dict[str, Any]) -> Any:
-    request = urllib.request.Request(address, json.dumps(question).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
 
 
 def flow_run_id(workdir: Path) -> str:
@@ -105,7 +98,7 @@ def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_s
     pictures = json.loads(done.stdout)["pictures"]
 
     question = {"artifacts": {"flow_run_id": {"any_": [flow_run_id(tmp_path / "space")]}}}
-    artifacts = ask(f"{prefect_server}/artifacts/filter", question)
+    artifacts = ask(prefect_server, "/artifacts/filter", question)
     shown = {artifact["key"]: artifact for artifact in artifacts}
     assert shown["fetching-pictures"]["data"] == 100
     assert "/s, " in shown["fetching-pictures"]["description"]
@@ -115,7 +108,7 @@ def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_s
         assert f"| {reason} | no | 127.0.0.1 | {pictures['failed_by_reason'][reason]} |" in page
     assert f"{pictures['fetched']} pictures fetched" in page
 
-    logs = ask(f"{prefect_server}/logs/filter", {"limit": 200})
+    logs = ask(prefect_server, "/logs/filter", {"limit": 200})
     assert logs
     for text in (done.stdout, done.stderr, str(artifacts), str(logs)):
         assert "secretword" not in text

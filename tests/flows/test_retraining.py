@@ -4,7 +4,6 @@ import json
 import random
 import re
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
+from flows.prefect_api import ask
 from tasks.demo.server import serve_images
 from tasks.tracking import TrackingConfig
 from tasks.tracking.registry import Registry
@@ -169,18 +169,12 @@ def test_a_published_catalogue_is_copied_whole_and_prefect_is_told(
     assert path.read_bytes() == (story.shop / "today.jsonl").read_bytes()
     assert published["records"] == PRODUCTS
     wanted, end = {"filter": {"event": {"name": ["catalog.updated"]}}}, time.monotonic() + 60
-    while not (events := ask(f"{prefect_server}/events/filter", wanted)["events"]):  # it stores them in batches
+    while not (events := ask(prefect_server, "/events/filter", wanted)["events"]):  # it stores them in batches
         assert time.monotonic() < end, "the event never came"
         time.sleep(0.5)
     [event] = events
     assert event["resource"]["prefect.resource.id"] == "ec-descr-gen.catalog"
     assert event["payload"] == {"path": str(path), "image_base_url": str(story.shop)}
-
-
-def ask(address: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
 
 
 def test_only_new_pictures_are_fetched_and_every_product_keeps_its_split(
@@ -211,7 +205,7 @@ def test_a_better_model_is_promoted_and_the_decision_stands_with_its_numbers_eve
     assert tracked.data.metrics["gate/cider_d_difference"] == pytest.approx(numbers["difference"])
     assert tracked.data.metrics["gate/cider_d_confidence"] == numbers["confidence"]
     assert story.client.get_model_version("ec-descr-gen", "2").tags["decision"] == better["decision"]
-    artifacts = ask(f"{prefect_server}/artifacts/filter", {"artifacts": {"key": {"any_": ["decision"]}}})
+    artifacts = ask(prefect_server, "/artifacts/filter", {"artifacts": {"key": {"any_": ["decision"]}}})
     assert any(better["decision"] in artifact["data"] for artifact in artifacts)
 
 
