@@ -14,13 +14,14 @@ from flows.commands import source_of
 from flows.prefect_api import ask, named_api
 from flows.server import running_server
 from flows.settings import Settings
-from model.errors import RunError
+from model.errors import RunError, UserError
 from tasks.catalog.fingerprint import catalog_fingerprint
 from tasks.catalog.published import keep
 from tasks.catalog.reader import read_catalog
 from tasks.catalog.urls import without_secrets
 from tasks.progress import progress
 
+FIRST = "begin with `ec-descr-gen run`, or change them with `ec-descr-gen retrain`"
 EVENT, RESOURCE = "catalog.updated", "ec-descr-gen.catalog"
 
 
@@ -33,7 +34,14 @@ def publish(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
     source, base = source_of(options)
     settings = champions_settings(options.workdir) or Settings()
     with progress("Reading the catalogue", None, unit="records") as bar:
-        found = read_catalog(source, settings.catalog, image_base_url=base, on_read=bar.advance)
+        try:
+            found = read_catalog(source, settings.catalog, image_base_url=base, on_read=bar.advance)
+        except UserError as error:
+            if "--set" not in str(error):
+                raise
+            raise UserError(
+                f"{error}. publish takes no settings, it reads as the champion's run did: {FIRST}"
+            ) from None
     fingerprint = catalog_fingerprint(found.records)
     path = keep(source, options.workdir, fingerprint=fingerprint, image_base_url=base)
     reason = tell_prefect(options.workdir, {"path": str(path), "image_base_url": base})

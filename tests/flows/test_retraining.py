@@ -283,7 +283,13 @@ def test_without_a_server_publish_still_copies_and_says_how_to_retrain(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "today.json does not exist"), ("{", "today.json"), ('[{"id": 1}]', "picture")]
+    ("content", "says"),
+    [
+        (None, "today.json does not exist"),
+        ("{", "today.json"),
+        ('[{"id": 1}]', "picture"),
+        ('[{"id": 1, "image_url": "http://a.b/a.jpg", "body": "a b"}]', "it reads as the champion's run did: begin with"),
+    ],
 )
 def test_a_catalogue_that_cannot_be_read_is_not_published(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, says: str
