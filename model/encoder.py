@@ -173,7 +173,10 @@ def _file(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"encoder.weights {path} is no state-dict file: {first_line(error)}") from None
+    # A training's checkpoint often holds the state dict under a name, beside other things.
+    if not (isinstance(state, dict) and all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items())):
+        raise UserError(f"encoder.weights {path} is no state-dict file: it holds more than names and their tensors")
     return state

@@ -154,3 +154,14 @@ def test_weights_of_another_network_are_one_clear_line(resnet18_file: Path, tmp_
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(UserError, match="is no state-dict file"):
         Encoder(replace(TINY, weights=str(tmp_path / "text.safetensors")))
+
+
+@pytest.mark.parametrize("name", ["state_dict", "list", "number"])
+def test_a_file_that_holds_more_or_less_than_a_state_dict_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    tensors = {"conv1.weight": torch.zeros(64, 3, 7, 7)}
+    torch.save({"state_dict": {"state_dict": tensors, "epoch": 3}, "list": [1], "number": 1}[name], tmp_path / "it.pt")
+    for look in (Encoder, check_encoder):
+        with pytest.raises(
+            UserError, match=r"it\.pt is no state-dict file: it holds more than names and their tensors"
+        ):
+            look(replace(TINY, weights=str(tmp_path / "it.pt")))
