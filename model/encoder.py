@@ -19,8 +19,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 PROBE_PX = 128
 
 
-# What PyTorch says where a layer's input leaves it nothing.
-TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")
+# What PyTorch says where a layer's input leaves it nothing, or a batch norm that learns a single value: one picture,
+# as in a last batch, of one position.
+TOO_SMALL = (
+    "Output size is too small",
+    "Kernel size can't be greater than actual input size",
+    "Expected more than 1 value per channel when training",
+)
 
 
 class Encoder(nn.Module):
@@ -83,7 +88,7 @@ class Encoder(nn.Module):
         try:
             for block in self.blocks:
                 features = block(features)  # (B, C, rows, columns)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             if not any(sign in str(error) for sign in TOO_SMALL):
                 raise
             raise UserError(
@@ -113,7 +118,8 @@ def _network(name: str) -> nn.Module:
         raise UserError(
             f"encoder.name is {name!r}, which torchvision does not have: try resnet101, resnet18 or squeezenet1_1"
         ) from None
-    except (TypeError, OSError):  # networks that insist on arguments, or on a part's own weights
+    # networks that insist on arguments, or on a part's own weights, or that cannot be built without numbers
+    except (TypeError, OSError, NotImplementedError):
         raise UserError(f"encoder.name is {name!r}, which cannot be an encoder: try resnet101") from None
     return network
 
@@ -133,7 +139,10 @@ def _cut(blocks: list[nn.Module], max_stride_px: int, name: str) -> tuple[nn.Mod
     features = torch.zeros(1, 3, PROBE_PX, 2 * PROBE_PX)
     kept: list[nn.Module] = []
     for block in blocks:
-        after = block.eval()(features)
+        try:
+            after = block.eval()(features)
+        except RuntimeError as error:  # made for videos
+            raise UserError(f"encoder.name is {name!r}, which does not look at pictures: try resnet101") from error
         if after.ndim != 4 or round(after.shape[3] / after.shape[2]) != 2:  # not twice as wide as high any more
             raise UserError(f"encoder.name is {name!r}, whose features are no (channels, rows, columns): try resnet101")
         if 2 ** round(math.log2(PROBE_PX / after.shape[2])) > max_stride_px:

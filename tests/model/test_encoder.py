@@ -122,6 +122,8 @@ def test_a_frozen_encoder_takes_no_gradient_and_stays_in_evaluation_mode(resnet1
     [
         ({"name": "resnet19"}, r"encoder\.name is 'resnet19'"),
         ({"name": "vit_b_16"}, r"no ResNet and has no `\.features`"),
+        ({"name": "regnet_y_400mf"}, r"encoder\.name is 'regnet_y_400mf', which "),
+        ({"name": "s3d"}, r"encoder\.name is 's3d', which does not look at pictures"),
         ({"name": "swin_t"}, r"swin_t', whose features are no \(channels, rows, columns\)"),
         ({"weights": "/nowhere/weights.pt"}, r"/nowhere/weights\.pt, which is no file"),
     ],
@@ -143,6 +145,13 @@ def test_a_network_is_known_without_its_numbers(resnet18_file: Path) -> None:
 def test_pictures_that_leave_no_position_are_one_clear_line(name: str, side: int) -> None:
     with pytest.raises(UserError, match=rf"pictures of {side} px are too small for {name}: raise image\.size_px"):
         Encoder(replace(TINY, name=name, max_stride_px=32))(torch.zeros(1, 3, side, side))
+
+
+def test_one_picture_of_one_position_that_a_batch_norm_cannot_learn_from_is_one_clear_line() -> None:
+    encoder = Encoder(TINY).train()
+    encoder(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(UserError, match=r"pictures of 32 px are too small for resnet18: raise image\.size_px"):
+        encoder(torch.zeros(1, 3, 32, 32))
 
 
 def test_weights_of_another_network_are_one_clear_line(resnet18_file: Path, tmp_path: Path) -> None:
