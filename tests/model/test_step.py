@@ -1,0 +1,141 @@
+"""A training step is the plain one: a weighted loss, gradients clipped by value, a rate for each part."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from model.captioner import Captioner
+from model.dataset import Batch, EpochBatches, Pictures, read_splits
+from model.settings import TrainConfig
+from model.step import Objective, Step
+from model.store import PictureStore
+from model.validation import Validation
+from model.vocabulary import Vocabulary
+from tests.model.parts import DECODER, ENCODER, TRAIN, run_training, write_data
+
+CPU, CHANCES = torch.device("cpu"), (1, 2, 3, 0)
+RATES = (0.5, 2.0)  # of encoder and decoder
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    data = write_data(tmp_path, train=9, references=2)
+    store, words = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
+    training, _, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
+    return EpochBatches(
+        Pictures(store), training, batch_size=5, seed=1, epoch=1,
+        horizontal_flip=True, rotation_degrees=10, jitter=0, view_px=32,
+    )[0]  # fmt: skip
+
+
+def new_captioner(dropout: float = 0.0) -> Captioner:
+    torch.manual_seed(0)
+    return Captioner(encoder=ENCODER, decoder=replace(DECODER, dropout=dropout), vocabulary_size=40).train()
+
+
+def step_of(captioner: Captioner, config: TrainConfig, scaler: torch.amp.GradScaler) -> Step:
+    parts = zip((captioner.encoder, captioner.decoder), RATES, strict=True)
+    groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in parts]
+    optimizer = torch.optim.SGD(groups)  # what Adam does with a gradient hides its size
+    return Step(captioner, config, Objective(captioner, config, None), optimizer, scaler)
+
+
+def plain_loss(captioner: Captioner, batch: Batch, config: TrainConfig) -> Any:
+    taught = captioner(batch.look(CPU, cached=False), batch.captions, batch.lengths)
+    words = taught.logits.log_softmax(-1)
+    true = words[torch.arange(len(words)), taught.targets]
+    smooth = config.label_smoothing
+    entropy = -((1 - smooth) * true + smooth * words.mean(-1)).mean()
+    totals = torch.stack([taught.alphas[taught.caption == row].sum(0) for row in range(len(batch.lengths))])
+    return entropy + config.regularisation * ((1 - totals) ** 2).mean()
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_step_takes_the_clipped_gradient_of_the_whole_loss(batch: Batch, scaled: bool) -> None:
+    config = replace(TRAIN, clip_value=1e-3, label_smoothing=0.2, regularisation=0.3)
+    ours, plain = new_captioner(), new_captioner()
+    reported = step_of(ours, config, torch.amp.GradScaler("cpu", enabled=scaled))(batch, CHANCES)
+    loss = plain_loss(plain, batch, config)
+    torch.testing.assert_close(reported, loss.detach())
+    loss.backward()
+    clipped = 0
+    for part, rate in zip((plain.encoder, plain.decoder), RATES, strict=True):
+        for parameter in part.parameters():
+            assert parameter.grad is not None
+            clipped += int((parameter.grad.abs() > config.clip_value).sum())
+            parameter.data -= rate * parameter.grad.clamp(-config.clip_value, config.clip_value)
+    assert clipped > 0
+    for (name, value), expected in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=0, atol=1e-6, msg=name)
+
+
+def test_a_step_whose_scaled_gradients_overflow_changes_nothing_and_lowers_the_scale(batch: Batch) -> None:
+    captioner = new_captioner()
+    before = [parameter.detach().clone() for parameter in captioner.parameters()]
+    bias: Any = captioner.decoder.output.bias
+    bias.register_hook(lambda gradient: gradient * torch.inf)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    step_of(captioner, TRAIN, scaler)(batch, CHANCES)
+    assert all(torch.equal(one, other) for one, other in zip(before, captioner.parameters(), strict=True))
+    assert scaler.get_scale() == 512.0
+
+
+def test_dropout_drops_in_training_alone(batch: Batch) -> None:
+    captioner = new_captioner(dropout=0.5)
+    losses = [float(plain_loss(captioner, batch, TRAIN).detach()) for _ in range(2)]
+    assert losses[0] != losses[1]
+    captioner.eval()
+    losses = [float(plain_loss(captioner, batch, TRAIN).detach()) for _ in range(2)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("change", [{"horizontal_flip": False}, {"rotation_degrees": 0.0}, {"label_smoothing": 0.2}])
+def test_what_augments_and_smooths_reaches_the_loop(tmp_path: Path, change: dict[str, float]) -> None:
+    data = write_data(tmp_path / "data", train=10)
+    one, other = (run_training(data, tmp_path / name, epochs=1, **some) for name, some in (("a", {}), ("b", change)))
+    assert one.history[0].train_loss != other.history[0].train_loss
+
+
+@pytest.mark.parametrize("still", ["encoder", "decoder"])
+def test_encoder_and_decoder_learn_at_their_own_rates(tmp_path: Path, still: str) -> None:
+    data = write_data(tmp_path / "data", train=10)
+    run_training(data, tmp_path / "run", epochs=1, **{f"{still}_learning_rate": 1e-12})
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    after = safetensors.torch.load_file(checkpoint / "weights.safetensors")
+    torch.manual_seed(TRAIN.seed)
+    words = Vocabulary.load(data / "vocabulary.json")
+    before = Captioner(encoder=ENCODER, decoder=DECODER, vocabulary_size=len(words)).state_dict()
+    for name, value in before.items():
+        moved = not torch.allclose(after[name], value, rtol=0, atol=1e-9)
+        assert moved != name.startswith(still), name
+
+
+def test_the_turns_of_an_epoch_fill_their_range(tmp_path: Path) -> None:
+    data = write_data(tmp_path, train=40)
+    store, words = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
+    training, _, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
+    batches = EpochBatches(
+        Pictures(store), training, batch_size=8, seed=1, epoch=1,
+        horizontal_flip=True, rotation_degrees=10, jitter=0, view_px=32,
+    )  # fmt: skip
+    views = np.concatenate([batches[place].view.numpy() for place in range(len(batches))])  # (N, 2, 3)
+    turns = np.rad2deg(np.arctan2(views[:, 1, 0], views[:, 0, 0]))
+    assert (turns.min() < -8, turns.max() > 8, abs(turns).max() <= 10) == (True, True, True)
+    flips = np.concatenate([batches[place].flip.numpy() for place in range(len(batches))])
+    assert 10 < flips.sum() < 30
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("bleu_4", 1), ("cider_d", 3)])
+def test_the_score_that_is_watched_chooses_the_best_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: str, best: int
+) -> None:
+    data = write_data(tmp_path / "data", train=10)
+    courses = zip([0.3, 0.2, 0.1], [0.1, 0.2, 0.3], strict=True)
+    told = iter(Validation(1.0, {"bleu_4": bleu, "cider_d": cider}, [["a"]] * 4) for bleu, cider in courses)
+    monkeypatch.setattr("model.loop.validate", lambda *_, **__: next(told))
+    assert run_training(data, tmp_path / "run", epochs=3, monitor=monitor).best_epoch == best
