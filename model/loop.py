@@ -291,6 +291,8 @@ class Loop:
         if checkpoint is None:
             return
         state = read_state(checkpoint)
+        data = self.settings["data"]
+        state["settings"].get("data", {}).setdefault("vocabulary", data["vocabulary"])  # earlier releases kept none
         if difference := _difference(state["settings"], self.settings):
             raise UserError(f"{self.run} holds a run with another {difference}: name another run folder")
         optimizer = load_checkpoint(checkpoint, self.captioner, self.device)

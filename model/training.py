@@ -87,7 +87,7 @@ def train(
         logger.warning("%d training captions are longer than train.max_words = %d: cut", training.cut, config.max_words)
     with (
         distributed.joined(device),
-        out_of_memory_says("lower train.batch_size, image.size_px or search.beam_size"),
+        out_of_memory_says("lower train.batch_size, image.size_px or train.validation_beam_size"),
     ):
         torch.manual_seed(config.seed)
         captioner = Captioner(
@@ -108,7 +108,12 @@ def train(
             "decoder": asdict(decoder),
             "search": asdict(search),
             "train": fixed_settings(config),
-            "data": {"pictures": asdict(store.info), "captions": digest, "words": len(words)},
+            "data": {
+                "pictures": asdict(store.info),
+                "captions": digest,
+                "words": len(words),
+                "vocabulary": text_hash(words.words),  # as many words in another order are another vocabulary
+            },
         }
         result = Loop(
             captioner=captioner,

@@ -292,6 +292,16 @@ def test_a_run_folder_of_other_settings_is_refused(data: Path, tmp_path: Path) -
         run_training(data, tmp_path / "run", batch_size=5)
 
 
+def test_a_vocabulary_of_as_many_words_in_another_order_is_refused(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    run_training(tmp_path / "data", tmp_path / "run", epochs=1)
+    words = Vocabulary.load(data / "vocabulary.json").words
+    turned = [words[0], *reversed(words[1:-3]), *words[-3:]]
+    Vocabulary({word: index for index, word in enumerate(turned)}).save(tmp_path / "data" / "vocabulary.json")
+    with pytest.raises(UserError, match=r"data\.vocabulary \(.*\): name another run folder"):
+        run_training(tmp_path / "data", tmp_path / "run", epochs=2)
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_frozen_encoder_is_unchanged_to_the_last_tensor(
     data: Path, weights: Path, tmp_path: Path, cached: bool
@@ -509,7 +519,7 @@ def test_cuda_asked_for_and_absent(data: Path, tmp_path: Path) -> None:
 def test_out_of_memory_says_which_setting_to_lower(tmp_path: Path) -> None:
     """A real allocation of 2^50 bytes fails on every machine."""
     data = write_data(tmp_path)
-    with pytest.raises(UserError, match=r"Out of memory: lower train\.batch_size"):
+    with pytest.raises(UserError, match=r"Out of memory: lower train\.batch_size, .* or train\.validation_beam"):
         run_training(data, tmp_path / "run", decoder=DecoderConfig(hidden_size=2**38))
 
 
