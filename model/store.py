@@ -138,6 +138,10 @@ class PictureStore:
             images = file["images"]
             facts = {name: _plain(value) for name, value in file.attrs.items()}
             self.info = StoreInfo(rows=len(images), **facts)
+            if not isinstance(images, h5py.Dataset) or images.dtype != np.uint8:  # they are mapped as they stand
+                raise ValueError("its pictures are no bytes")
+            if images.shape[1:] != (3, self.info.size_px, self.info.size_px):
+                raise ValueError(f"its pictures have the shape {images.shape[1:]}, not that of size_px")
             self.record_ids: list[str] = file["record_id"].asstr()[:].tolist()
             self.splits: list[str] = file["split"].asstr()[:].tolist()
             self._shape: tuple[int, ...] = tuple(images.shape[1:])  # (C, S, S)

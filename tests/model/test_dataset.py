@@ -151,6 +151,16 @@ def test_a_picture_file_of_another_schema_version(tmp_path: Path) -> None:
         PictureStore(path)
 
 
+@pytest.mark.parametrize(("shape", "kind"), [((14, 3, 32, 32), "f4"), ((14, 32, 32), "u1"), ((14, 3, 16, 16), "u1")])
+def test_a_picture_file_whose_pictures_are_not_as_it_says(tmp_path: Path, shape: tuple[int, ...], kind: str) -> None:
+    path = write_data(tmp_path) / "train.h5"
+    with h5py.File(path, "r+") as file:
+        del file["images"]
+        file.create_dataset("images", shape, dtype=kind)
+    with pytest.raises(UserError, match=r"its pictures (are no bytes|have the shape)"):
+        PictureStore(path)
+
+
 def test_mirroring_is_exact_and_turning_by_nothing_changes_nothing() -> None:
     pictures = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
     flip = torch.tensor([True, False, True])
