@@ -274,6 +274,29 @@ def test_a_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path, mome
     assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "undisturbed")
 
 
+@pytest.mark.parametrize(("step", "done"), [("epoch 1", 3), ("validation 1", 4), ("epoch 2", 1), ("epoch 2", 3)])
+def test_a_run_in_two_stages_goes_on_to_the_same_bytes_from_each_and_across_their_border(
+    data: Path, weights: Path, tmp_path: Path, step: str, done: int
+) -> None:
+    """The first stage on cached features; an exception ends a run where SIGKILL, above, would."""
+    settings: dict[str, Any] = {
+        "encoder": EncoderConfig(name="resnet18", weights=str(weights), grid=2),
+        "freeze_encoder_epochs": 1,
+        "average": 0.9,
+        "checkpoint_minutes": 1e-9,
+    }
+
+    def stop(*progress: Any) -> None:
+        if progress[:2] == (step, done):
+            raise KeyboardInterrupt
+
+    undisturbed = run_training(data, tmp_path / "undisturbed", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(data, tmp_path / "stopped", **settings, on_progress=stop)
+    assert outcome(run_training(data, tmp_path / "stopped", **settings)) == outcome(undisturbed)
+    assert final_weights(tmp_path / "stopped") == final_weights(tmp_path / "undisturbed")
+
+
 def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
     first = run_training(data, tmp_path / "run")
     reports: list[EpochReport] = []
