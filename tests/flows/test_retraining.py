@@ -288,7 +288,7 @@ def test_without_a_server_publish_still_copies_and_says_how_to_retrain(
         (None, "today.json does not exist"),
         ("{", "today.json"),
         ('[{"id": 1}]', "picture"),
-        ('[{"id": 1, "image_url": "http://a.b/a.jpg", "body": "a b"}]', "it reads as the champion's run did: begin with"),
+        ('[{"id": 1, "image_url": "http://a.b/c", "body": "a"}]', "it reads as the champion's run did: begin with"),
     ],
 )
 def test_a_catalogue_that_cannot_be_read_is_not_published(
