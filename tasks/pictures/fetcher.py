@@ -15,6 +15,7 @@ from tasks.pictures.settings import FetchConfig
 
 T = TypeVar("T")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+LOOKUPS_PER_PLACE = 4  # a lookup goes on in its thread after its request has timed out, three times as long at worst
 _lock = threading.Lock()
 _running: dict[tuple[FetchConfig, tuple[str, ...]], "Fetcher"] = {}
 
@@ -28,6 +29,9 @@ class Fetcher:
         # One more than cores: each waits now and then, for the disk or for the interpreter.
         self.pool = ThreadPoolExecutor(config.decode_threads or available_cores() + 1, thread_name_prefix="decode")
         self._loop = asyncio.new_event_loop()
+        # asyncio's own few threads would let names that nobody answers for keep all other hosts' names waiting.
+        lookups = ThreadPoolExecutor(LOOKUPS_PER_PLACE * config.concurrency, thread_name_prefix="lookup")
+        self._loop.set_default_executor(lookups)
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetch", daemon=True)
         self._thread.start()
         self.client = self.run(self._make_client(config, named))

@@ -5,6 +5,7 @@ import base64
 import errno
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -157,6 +158,28 @@ def test_without_any_proof_of_life_nothing_is_given_up(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).write_sample(urls)
     with pytest.raises(RunError, match="no host gives a picture"):
         dataset.fetch()
+
+
+def test_names_that_nobody_answers_for_keep_no_other_host_waiting(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def slowly(host: str, *more: object, **named: object) -> object:
+        if host.endswith(".gone.invalid"):
+            time.sleep(1)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve("127.0.0.1" if host.endswith(".shop.invalid") else host, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    urls = [f"http://{n}.gone.invalid/a.jpg" for n in range(60)]
+    urls += [f"http://{n}.shop.invalid:{server.port}/ok/{n}" for n in range(20)]
+    config = replace(
+        CONFIG, attempts=1, chunk_rows=80, connect_timeout_s=1.5, max_failure_rate=1, allow_private_hosts=True
+    )
+    dataset = Dataset(tmp_path, config=config).write_sample({"train": urls})
+    dataset.fetch_each(dataset.next_chunks())
+    assert dataset.reasons == ["dns"] * 60 + [""] * 20
 
 
 # Manners.
