@@ -79,7 +79,7 @@ class Client:
             ttl_dns_cache=300,
             socket_factory=public_socket if guarded else None,
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=config.connect_timeout_s, sock_read=config.read_timeout_s
@@ -93,6 +93,9 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # decompressed below, with a bound
         )
+        # By itself aiohttp asks once more, at once, where a connection was cut: twice the requests, without a pause.
+        session._retry_connection = False
+        return session
 
     async def close(self) -> None:
         """Close all connections."""

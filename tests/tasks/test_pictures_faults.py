@@ -86,8 +86,9 @@ def test_failures_that_may_pass_are_asked_for_again_and_final_ones_are_not(
     server: FaultyServer, tmp_path: Path
 ) -> None:
     Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(
-        {"train": ["/ok/1", "/404/1", "/html/1", "/500/1", "/503-twice/1", "/429-twice/2"]}
+        {"train": ["/ok/1", "/404/1", "/html/1", "/500/1", "/503-twice/1", "/429-twice/2", "/reset/1"]}
     ).fetch()
     asked = server.asked
     assert (asked["/404/1"], asked["/html/1"], asked["/503-twice/1"], asked["/429-twice/2"]) == (1, 1, 3, 3)
-    assert asked["/500/1"] == 2 * CONFIG.attempts  # three times when first asked, three times at the last asking
+    # Three times when first asked, three times at the last asking.
+    assert asked["/500/1"] == asked["/reset/1"] == 2 * CONFIG.attempts
