@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pyarrow import ArrowException
+
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import address_key, check_base, resolve
@@ -160,8 +162,16 @@ def next_chunks(
 
 
 def _remove_unsound(folder: Path, image: ImageConfig) -> None:
-    """Forget chunks whose pixels are not there in full; a digest that does not fit is found when packing."""
+    """Forget chunks whose table cannot be read, or whose pixels are not there in full.
+
+    A digest that does not fit is found when packing.
+    """
     for file in existing_chunks(folder, image):
+        try:
+            file.read_outcomes()
+        except (OSError, ValueError, TypeError, ArrowException):  # what Arrow raises on damaged bytes
+            file.outcomes.unlink()
+            continue
         if not file.pixels.is_file() or file.pixels.stat().st_size != len(file.chunk) * file.row_bytes:
             file.outcomes.unlink()
 

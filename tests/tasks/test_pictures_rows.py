@@ -169,6 +169,16 @@ def test_damaged_pixels_are_never_trusted(server: FaultyServer, damage: str, tmp
     assert dataset.fetch().pack().digest == undisturbed.digest
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", bytes(4000)])
+def test_a_damaged_table_of_a_chunk_is_never_trusted(server: FaultyServer, content: bytes, tmp_path: Path) -> None:
+    urls = {"train": [f"/ok/{number}" for number in range(30)]}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls).fetch()
+    next(existing_chunks(dataset.folder, dataset.image)).outcomes.write_bytes(content)
+    server.asked.clear()
+    assert dataset.fetch().pack().rows["train"] == 30
+    assert server.asked.total() == 20, "the pictures of the damaged chunk alone"
+
+
 def test_room_on_the_disk_is_asked_for_before_the_first_request(server: FaultyServer, tmp_path: Path) -> None:
     small = Dataset(tmp_path, base=server.base).write_sample({"train": ["/ok/1"] * 10})
     check_room(tmp_path, small.image)
