@@ -8,9 +8,11 @@ import re
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from functools import cache
 from types import TracebackType
 
@@ -94,6 +96,9 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
     "429_odd": lambda: answer(
         b"", status="429 Too Many", headers=f"Retry-After: Mon, 01 Jan 2024 00:00:00 +{'9' * 20}\r\n"
     ),
+    "429_date": lambda: answer(
+        b"", status="429 Too Many", headers=f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}\r\n"
+    ),
     "429_long": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 1\r\n"),
     "500": lambda: answer(b"", status="500 Internal Server Error"),
 }
@@ -106,6 +111,7 @@ class FaultyServer:
 
     Attributes:
         asked: how often each path was asked for.
+        connections: how many were opened.
         down: while True every connection is cut.
         leads_to: where /moved/NUMBER is: the base of another server.
         gone: paths of /ok/ that are answered with 404.
@@ -114,7 +120,7 @@ class FaultyServer:
     def __init__(self, *, latency_s: float = 0.0) -> None:
         self.asked: Counter[str] = Counter()
         self.headers: list[str] = []
-        self.in_flight = self.most_in_flight = 0
+        self.connections = self.in_flight = self.most_in_flight = 0
         self.down = False
         self.leads_to = ""
         self.gone: set[str] = set()
@@ -166,6 +172,7 @@ class FaultyServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: Writer) -> None:
+        self.connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

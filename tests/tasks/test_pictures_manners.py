@@ -203,6 +203,80 @@ def test_requests_in_flight_to_a_host_are_bounded_across_chunks_that_run_side_by
         assert dataset.fetch().pack().rows["train"] == 60
 
 
+def test_requests_in_flight_in_all_are_bounded_whatever_the_hosts(tmp_path: Path) -> None:
+    config = replace(CONFIG, concurrency=4, concurrency_per_host=3, chunk_rows=90, allow_private_hosts=True)
+    seen: list[int] = []
+    with (
+        FaultyServer(latency_s=0.05) as one,
+        FaultyServer(latency_s=0.05) as two,
+        FaultyServer(latency_s=0.05) as three,
+    ):
+        servers = (one, two, three)
+        urls = [f"{server.base}/ok/{number}" for number in range(15) for server in servers]
+        dataset = Dataset(tmp_path, config=config).write_sample({"train": urls})
+        thread = threading.Thread(target=dataset.fetch)
+        thread.start()
+        while thread.is_alive():
+            seen.append(sum(server.in_flight for server in servers))
+            time.sleep(0.002)
+    assert max(seen) == 4
+    assert dataset.reasons == [""] * 45
+
+
+def test_connections_are_used_again_and_a_name_is_looked_up_once(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, looked_up = socket.getaddrinfo, []
+
+    def counted(host: str, *more: object, **named: object) -> object:
+        looked_up.append(host)
+        return resolve("127.0.0.1", *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    config = replace(CONFIG, concurrency_per_host=2, chunk_rows=30, allow_private_hosts=True)
+    base = f"http://pictures.invalid:{server.port}"
+    assert Dataset(tmp_path, base=base, config=config).write_sample(numbered(30)).fetch().reasons == [""] * 30
+    assert looked_up.count("pictures.invalid") == 1
+    assert server.connections <= 2
+
+
+def test_each_attempt_waits_about_twice_as_long_and_never_just_as_long(server: FaultyServer, tmp_path: Path) -> None:
+    async def pauses(attempt: int) -> set[float]:
+        client = Client(replace(CONFIG, backoff_s=1, backoff_max_s=3), [])
+        await client.close()
+        return {client._pause_s(attempt) for _ in range(100)}
+
+    for attempt, mean in {1: 1, 2: 2, 3: 3, 99: 3}.items():
+        found = asyncio.run(pauses(attempt))
+        assert 0.5 * mean <= min(found) < 0.8 * mean
+        assert 1.2 * mean < max(found) <= 1.5 * mean
+    config = replace(CONFIG, attempts=4, backoff_s=0.1, max_failure_rate=1)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(numbered(1, "cut"))
+    started = time.monotonic()
+    dataset.fetch_each(dataset.next_chunks())
+    assert time.monotonic() - started >= 0.05 + 0.1 + 0.2
+
+
+def test_a_host_that_takes_the_connection_and_no_more_is_waited_for_as_long_as_connecting_may_take(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # which says nothing of TLS
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}/a.jpg"
+        config = replace(CONFIG, attempts=1, connect_timeout_s=0.2, allow_private_hosts=True, max_failure_rate=1)
+        dataset = Dataset(tmp_path, config=config).write_sample({"train": [url]})
+        dataset.fetch_each(dataset.next_chunks())
+    assert dataset.reasons == ["timeout_connect"]
+
+
+def test_a_retry_after_that_is_a_date_is_obeyed(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, max_failure_rate=1)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample({"train": ["/429-date/1"]})
+    started = time.monotonic()
+    dataset.fetch_each(dataset.next_chunks())
+    assert time.monotonic() - started >= 1  # the date, two seconds on, is of whole seconds
+    assert server.asked.total() == 2
+
+
 def test_retry_after_is_obeyed_by_all_requests_to_the_host(server: FaultyServer, tmp_path: Path) -> None:
     urls = {"train": ["/429-long/1", *numbered(3)["train"]]}
     config = replace(CONFIG, concurrency=1, max_failure_rate=1)
