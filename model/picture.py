@@ -23,6 +23,9 @@ RESIZE_RULES = ("squash", "crop", "pad")
 # What shops serve, the most frequent first. Pillow's other formats stay shut: some start other programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF")
 MAX_PIXELS = 64_000_000
+# A scan of a progressive JPEG goes through the whole picture and may be twelve bytes long: a file of some megabytes
+# could keep a thread busy for hours. Usual are 10.
+SCAN, MAX_SCANS = b"\xff\xda", 500
 MIN_SIDE_PX = 4  # less is a tracking pixel, not a product
 # Shrinking begins by what costs least: a JPEG decoded at 1/2, 1/4 or 1/8. At least this many times the size asked for,
 # along both sides, is left to the bicubic filter. Measured in docs/experiments.md: at 1.5 the hardest pictures stay
@@ -69,7 +72,7 @@ class ImageConfig:
 class PictureError(Exception):
     """The bytes are no picture that can be used. `reason` is one of REASONS, `detail` says more."""
 
-    REASONS = ("not_a_picture", "truncated", "too_many_pixels", "too_small", "unsupported_mode")
+    REASONS = ("not_a_picture", "truncated", "too_many_pixels", "too_many_scans", "too_small", "unsupported_mode")
 
     def __init__(self, reason: str, detail: str = "") -> None:
         assert reason in self.REASONS
@@ -113,6 +116,8 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
         raise PictureError("too_many_pixels", f"{width}×{height}")
     if min(width, height) < MIN_SIDE_PX:
         raise PictureError("too_small", f"{width}×{height}")
+    if image.format in {"JPEG", "MPO"} and (scans := data.count(SCAN)) > MAX_SCANS:
+        raise PictureError("too_many_scans", f"{scans}")
     orientation = _orientation(image)
     target = _target_size(width, height, config)
     if math.isfinite(margin) and _last_bits_vanish(image, target):

@@ -13,7 +13,7 @@ FINAL_REASONS = frozenset(
         "malformed_url", "unsupported_scheme", "private_address",
         "http_4xx", "http_other", "bad_redirect", "redirect_loop", "too_many_redirects",
         "too_large", "empty", "bad_encoding",
-        "not_a_picture", "truncated", "too_many_pixels", "too_small", "unsupported_mode",
+        "not_a_picture", "truncated", "too_many_pixels", "too_many_scans", "too_small", "unsupported_mode",
         "no_such_file", "outside_folder",
     }
 )  # fmt: skip

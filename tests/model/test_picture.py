@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from benchmarks.corpus import psnr_db
 from model.bicubic import resize, with_pillow
+from model.jpeg import END, NOTHING, NOTHING_TABLE, TABLE
 from model.picture import FORMATS, RESIZE_RULES, ImageConfig, PictureError, decode, decode_with_size
 from tests.catalogs import real_catalog
 from tests.tasks.faulty_server import encoded, picture, png_bomb, png_header_only
@@ -138,6 +139,14 @@ def test_the_same_bytes_give_the_same_pixels() -> None:
     assert np.array_equal(decode(data, CONFIG), decode(data, CONFIG))
 
 
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG with so many more scans, each of which brings nothing new to any of its pixels."""
+    header = bytes([1, 1, TABLE, 1, 63, 0x10])  # of one component, its last bits
+    scan = b"\xff\xda" + (2 + len(header)).to_bytes(2, "big") + header + NOTHING
+    whole = encoded(picture(3, width=2000, height=2000), progressive=True)
+    return whole.removesuffix(END) + NOTHING_TABLE + scan * count + END
+
+
 WHOLE = encoded(picture(3, width=300, height=300), quality=90)
 
 
@@ -151,6 +160,7 @@ WHOLE = encoded(picture(3, width=300, height=300), quality=90)
         (encoded(picture(3), "PNG")[:-200], "truncated"),
         (png_header_only(), "not_a_picture"),
         (png_bomb(), "too_many_pixels"),
+        (many_scans(20_000), "too_many_scans"),
         (encoded(Image.new("RGB", (1, 1)), "PNG"), "too_small"),
         (encoded(Image.new("RGB", (500, 1)), "PNG"), "too_small"),
         (encoded(Image.new("F", (20, 20)), "TIFF"), "unsupported_mode"),
