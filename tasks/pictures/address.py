@@ -169,6 +169,8 @@ def _web(url: str) -> WebAddress | Failed:
         return Failed(reason="malformed_url", detail="no such host name is possible")
     if any(len(label) > 63 for label in host.split(".")) or len(host) > 253:
         return Failed(reason="malformed_url", detail="host name too long")
+    if ":" in (parsed.user or ""):
+        return Failed(reason="malformed_url", detail="no user of HTTP has a colon in the name")
     return WebAddress(parsed.with_fragment(None))
 
 

@@ -121,4 +121,9 @@ async def _picture(address: Address, image: ImageConfig, fetcher: Fetcher) -> Pi
     async def use(fetched: Fetched) -> Pixels | Failed:
         return await fetcher.decode(lambda: decoded(fetched.data))
 
-    return (await fetcher.client.get(address, use)).result
+    try:
+        return (await fetcher.client.get(address, use)).result
+    except AssertionError:  # of our own making
+        raise
+    except Exception as error:  # no answer, however odd, may cost the other pictures
+        return Failed(reason="unforeseen", detail=type(error).__name__)

@@ -20,7 +20,7 @@ from yarl import URL
 
 from model.errors import RunError, UserError
 from model.picture import ImageConfig
-from tasks.pictures.address import check_base, is_public
+from tasks.pictures.address import check_base, is_public, resolve
 from tasks.pictures.chunk_files import existing_chunks, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.client import LARGE_AT_ONCE, Client
@@ -29,6 +29,7 @@ from tasks.pictures.hosts import Host
 from tasks.pictures.outcome import Failed
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
+from tasks.pictures.stream import stream_pictures
 from tests.tasks.faulty_server import FaultyServer, jpeg
 from tests.tasks.pictures_dataset import Dataset
 
@@ -130,6 +131,20 @@ def test_an_answer_that_nobody_foresaw_costs_its_own_picture_alone(
     assert dataset.reasons == [""] * 20 + ["unforeseen"]
     assert "an answer that nobody foresaw (KeyError)" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_an_odd_answer_costs_no_other_picture_of_those_to_be_described(
+    server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise KeyError("in reading the answer")
+
+    monkeypatch.setattr("tasks.pictures.client._redirected", stumble)
+    urls = [f"{server.base}/ok/1", f"{server.base}/redirect/1", f"http://a%3Ab:c@127.0.0.1:{server.port}/ok/2"]
+    addresses = [resolve(url, None) for url in urls]
+    batches = stream_pictures(addresses, image=ImageConfig(size_px=16), config=CONFIG, named=[server.base], batch=2)
+    found = {place: got.reason if isinstance(got, Failed) else "" for batch in batches for place, got in batch}
+    assert found == {0: "", 1: "unforeseen", 2: "malformed_url"}
 
 
 def test_a_few_urls_of_a_shop_that_has_closed_are_given_up_and_replaced(server: FaultyServer, tmp_path: Path) -> None:
