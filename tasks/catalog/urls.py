@@ -70,7 +70,8 @@ def resolve_url(url: str, base: str) -> str | Path:
     if not base:
         raise ValueError(f"{url!r} is relative and no --image-base-url is given")
     if is_web(base):
-        return urljoin(base.rstrip("/") + "/", quote(url.lstrip("/"), safe="/%?=&;,+~@!$'()*"))
+        folder_url = base.partition("#")[0].partition("?")[0]  # urljoin would take the folder's name for a query's end
+        return urljoin(folder_url.rstrip("/") + "/", quote(url.lstrip("/"), safe="/%?=&;,+~@!$'()*"))
     folder = Path(base).resolve()
     path = (folder / url.lstrip("/")).resolve()
     if not path.is_relative_to(folder):

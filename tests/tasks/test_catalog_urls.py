@@ -75,6 +75,7 @@ def test_relative_urls_lead_below_a_base_url_or_into_a_folder(tmp_path: Path) ->
     assert resolve_url("https://a.b/c", "") == "https://a.b/c"
     assert resolve_url("images/ö a.jpg", "https://x.example/shop") == "https://x.example/shop/images/%C3%B6%20a.jpg"
     assert resolve_url("/images/a%20b.jpg", "http://x.example/shop/") == "http://x.example/shop/images/a%20b.jpg"
+    assert resolve_url("a.jpg", "https://x.example/shop?size=big") == "https://x.example/shop/a.jpg"
     assert resolve_url("images/a b.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a b.jpg"
     assert resolve_url("/images/a.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a.jpg"
     assert is_relative("images/a.jpg")
