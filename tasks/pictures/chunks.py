@@ -28,8 +28,9 @@ from tasks.progress import Bar, progress
 
 logger = logging.getLogger(__name__)
 PROGRESS_STEP = "Fetching pictures"
-# The failure rate of a smaller chunk (a few records of the reserve) is taken as if it had this many rows.
-SMALLEST_RATED_ROWS = 50
+# The failure rate of a smaller chunk (a few records of the reserve) is taken as if it had this many rows, so that one
+# picture alone stops no run.
+SMALLEST_RATED_ROWS = 10
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,9 @@ class FetchConfig:
     max_redirects: int = setting(5, "redirects that are followed for one picture")
     breaker_failures: int = setting(20, "failures in a row after which a host is left alone for a while")
     breaker_s: float = setting(30.0, "how long it is left alone, or given to come back if it answered before", unit="s")
-    max_failure_rate: float = setting(0.1, "share of a chunk that may fail for passing reasons before the run stops")
+    max_failure_rate: float = setting(
+        0.1, "share of a chunk, of ten rows at least, that may fail for passing reasons before the run stops"
+    )
     allow_private_hosts: bool = setting(False, "also ask loopback, private and link-local addresses")
     refresh: bool = setting(False, "ask once more for pictures that are there already")
     contact: str = setting("", "an address or URL for the User-Agent, so that a host can reach you")

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_an_outage_stops_the_run_keeps_what_came_and_is_never_baked_into_the_dat
     )
     fetch_chunk(dataset.folder, first, base_url=server.base, image=dataset.image, config=CONFIG)
     server.down = True
-    too_many = r"\d+ of 20 pictures .*\(reset \d+.*\), more than fetch\.max_failure_rate = 0\.1"
+    too_many = r"\d+ of 20 pictures .*\(.*reset \d+.*\), more than fetch\.max_failure_rate = 0\.1"
     with pytest.raises(RunError, match=too_many):
         fetch_chunk(dataset.folder, second, base_url=server.base, image=dataset.image, config=CONFIG)
     with pytest.raises(RunError, match="resume"):
@@ -170,7 +170,8 @@ def test_pictures_taken_from_an_earlier_dataset_prove_too_that_their_host_is_ali
 
 def test_without_any_proof_of_life_nothing_is_given_up(tmp_path: Path) -> None:
     urls = {"train": [f"{NOBODY}/{number}.jpg" for number in range(3)]}
-    dataset = Dataset(tmp_path, config=replace(CONFIG, allow_private_hosts=True)).write_sample(urls)
+    config = replace(CONFIG, allow_private_hosts=True, max_failure_rate=1)
+    dataset = Dataset(tmp_path, config=config).write_sample(urls)
     with pytest.raises(RunError, match="no host gives a picture"):
         dataset.fetch()
 
@@ -383,6 +384,14 @@ def test_a_chunk_of_which_too_much_fails_asks_for_no_more(server: FaultyServer, 
     with pytest.raises(RunError, match=r"fetch\.max_failure_rate = 0\.1 allows"):
         dataset.fetch()
     assert server.asked.total() <= 0.1 * 201 + 4
+
+
+@pytest.mark.parametrize(("failing", "stops"), [(1, False), (2, True)])
+def test_the_rate_of_a_small_chunk_counts_too(failing: int, stops: bool, server: FaultyServer, tmp_path: Path) -> None:
+    urls = {"train": [*numbered(10 - failing)["train"], *numbered(failing, "500")["train"]]}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls)
+    with pytest.raises(RunError, match=r"2 of 10 pictures \(20%\)") if stops else nullcontext():
+        dataset.fetch()
 
 
 def test_a_host_that_answered_before_is_given_time_to_come_back(server: FaultyServer, tmp_path: Path) -> None:
