@@ -272,20 +272,27 @@ def _settle(
         The outcomes, settled, but for those that were not asked for now although their host is alive.
 
     Raises:
-        RunError: a host that gave pictures before gives none now.
+        RunError: a host that gave pictures before gives none now; one wants to be left alone, and was not asked again.
     """
     unsettled = {outcome.order for outcome in outcomes if not outcome.settled}
     addresses = {record.order: record.address for record in records if record.order in unsettled}
     with shared_fetcher(config, base_url) as fetcher:
         alive = proof_of_life(file, list(addresses.values()), base_url, fetcher)
 
-    def was_asked(outcome: Outcome) -> bool:
-        if outcome.settled or outcome.attempts:
-            return True
-        address = addresses[outcome.order]
-        return isinstance(address, Failed) or address.origin not in alive
+        def was_asked(outcome: Outcome) -> bool:
+            if outcome.settled or outcome.attempts:
+                return True
+            address = addresses[outcome.order]
+            if isinstance(address, Failed):
+                return True
+            if not fetcher.client.asked_again(address):
+                raise RunError(
+                    f"{address.origin[0]} asked to be left alone for longer than fetch.retry_after_max_s = "
+                    f"{config.retry_after_max_s:g} s. What came is kept: resume later"
+                )
+            return address.origin not in alive
 
-    outcomes = [replace(outcome, settled=was_asked(outcome)) for outcome in outcomes]
+        outcomes = [replace(outcome, settled=was_asked(outcome)) for outcome in outcomes]
     file.write_outcomes(outcomes, config.verdict_key(base_url))
     return outcomes
 

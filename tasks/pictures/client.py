@@ -173,6 +173,10 @@ class Client:
         """Ask an address's host again, however often it failed."""
         self._host(address).reopen()
 
+    def asked_again(self, address: Address) -> bool:
+        """Whether the address's host was asked since it was reopened."""
+        return self._host(address).asked_again
+
     def _pause_s(self, attempt: int) -> float:
         """Back-off before the next attempt: doubling, between half and one and a half times the mean."""
         mean_s = doubled(self.config.backoff_s, attempt - 1, self.config.backoff_max_s)

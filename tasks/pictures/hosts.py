@@ -34,6 +34,8 @@ class Host:
     failures_in_a_row: int = 0
     closed_until: float = 0.0
     closed_for: str = CIRCUIT_OPEN
+    reopened: bool = False
+    asked_again: bool = False  # since it was reopened
 
     def __post_init__(self) -> None:
         self.places = asyncio.Semaphore(self.config.concurrency_per_host)
@@ -60,9 +62,10 @@ class Host:
 
     def note(self, failure: Failed | None) -> None:
         """Learn from an answer, or from none."""
+        self.asked_again = self.reopened
         if failure is None or not failure.passing:
             self.alive, self.pauses_in_a_row = True, 0
-            self.reopen()
+            self._forget_failures()
         elif failure.retry_after_s is not None:
             if failure.retry_after_s > self.config.retry_after_max_s:
                 self._close(failure.retry_after_s, failure.reason)
@@ -89,7 +92,11 @@ class Host:
             self._close(self.config.breaker_s, CIRCUIT_OPEN)
 
     def reopen(self) -> None:
-        """Forget failures; what the host itself asked for stays."""
+        """Begin to ask for the last time: however often it failed, it may be asked; what it asked for itself stays."""
+        self.reopened = True
+        self._forget_failures()
+
+    def _forget_failures(self) -> None:
         self.failures_in_a_row = 0
         if self.closed_for == CIRCUIT_OPEN:
             self.closed_until = 0.0

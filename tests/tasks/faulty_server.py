@@ -100,6 +100,7 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
         b"", status="429 Too Many", headers=f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}\r\n"
     ),
     "429_long": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 1\r\n"),
+    "429_hour": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 3600\r\n"),
     "500": lambda: answer(b"", status="500 Internal Server Error"),
 }
 

@@ -432,6 +432,24 @@ def test_what_a_host_asked_for_holds_for_the_chunks_that_follow(server: FaultySe
     assert time.monotonic() - started >= 1
 
 
+def test_who_asks_to_be_left_alone_is_given_up_in_a_later_run_only(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=30, allow_private_hosts=True)
+    some = numbered(58)["train"]
+    with FaultyServer() as shop:
+        urls = {"train": [*some[:29], f"{shop.base}/429-hour/0", *some[29:], f"{shop.base}/429-hour/1"]}
+        dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+        with (
+            shared_fetcher(config, server.base),
+            pytest.raises(RunError, match=r"asked to be left alone .* resume later"),
+        ):
+            dataset.fetch()
+        assert shop.asked.total() == 1
+        with shared_fetcher(config, server.base):
+            packed = dataset.fetch().pack()
+        assert shop.asked.total() == 2
+    assert (packed.rows["train"], packed.failures) == (58, {"http_429": 2})
+
+
 def test_waiting_for_a_place_for_large_files_is_not_the_host_s_time(
     server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
