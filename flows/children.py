@@ -29,6 +29,7 @@ class Child:
         healthy: whether it does its work.
         before: what to do each time before it starts.
         folder: where it starts; None: where this process did.
+        umask: of the files that it makes; -1: as of this process.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Child:
     healthy: Callable[[], bool]
     before: Callable[[], None] = lambda: None
     folder: Path | None = None
+    umask: int = -1
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     restarts: int = field(default=0)
@@ -57,6 +59,7 @@ class Child:
                 env=self.environment,
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is for `up`, which tells the children in their order
+                umask=self.umask,
             )
         self.started = time.monotonic()
 

@@ -29,6 +29,7 @@ from tasks.served import credentials, served, up_path
 START_TIMEOUT_S = 600.0  # of our own: seconds on a quiet machine, minutes on a busy one
 NAMED_TIMEOUT_S = 60.0  # of one that should be there already, or comes back in a moment
 LOOPBACK = "127.0.0.1"
+PRIVATE = 0o077  # the umask of Prefect's server: its database keeps what a run was asked for, maybe a password
 logger = logging.getLogger(__name__)
 
 
@@ -157,6 +158,7 @@ class PrefectServer:
                 stderr=log,
                 env={**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"},
                 start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
+                umask=PRIVATE,
             )
 
     def _bring_back(self) -> None:

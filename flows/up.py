@@ -24,7 +24,7 @@ from flows.children import Child
 from flows.keeper import adopt_orphans, kill_descendants
 from flows.lost import crash_killed_runs, crash_runs_of_the_pool
 from flows.prefect_api import ask
-from flows.server import LOOPBACK, answers, is_free, prefect_environment, server_command, starting_path
+from flows.server import LOOPBACK, PRIVATE, answers, is_free, prefect_environment, server_command, starting_path
 from model.errors import RunError, UserError
 from tasks.lock import hold, lock_facts, try_lock, write_facts
 from tasks.served import credentials, make_password, password_path, served, up_path
@@ -187,6 +187,7 @@ def prefect_server(workdir: Path, url: str, environment: Mapping[str, str]) -> C
         environment={**environment, **more},
         log=workdir / "logs" / "prefect.log",
         healthy=lambda: answers(f"{url}/api"),
+        umask=PRIVATE,
     )
 
 

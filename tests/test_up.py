@@ -38,6 +38,8 @@ def test_up_is_healthy_says_so_when_started_twice_and_leaves_no_process_after_si
         assert "is taken by another program" in taken.stderr
         assert run_json("runs", "--workdir", tmp_path) == []
         assert len(processes(tmp_path)) > 5
+        # It keeps what runs were asked for, maybe with a password.
+        assert (tmp_path / "prefect" / "prefect.db").stat().st_mode & 0o077 == 0
 
 
 def test_ports_that_cannot_be_are_named_at_once(tmp_path: Path) -> None:

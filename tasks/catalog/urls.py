@@ -20,7 +20,9 @@ def url_fault(url: str) -> str:
     if _SCHEME.match(url):
         if _ABSOLUTE.fullmatch(url):
             return ""
-        return "has no host" if url.lower().startswith("http") else "is neither http nor https"
+        if not url.lower().startswith("http"):
+            return "is neither http nor https"
+        return "names a user" if _USER.search(url) else "has no host"
     if ".." in url.split("/"):
         return "leads out of its folder"
     return "is no path" if " " in url and "." not in url.rpartition("/")[2] else ""

@@ -201,4 +201,5 @@ def test_prefect_s_server_killed_in_the_middle_comes_back_and_the_run_ends_well(
         answer, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert "Prefect's server has ended: starting it again" in told
+    assert (tmp_path / "prefect" / "prefect.db").stat().st_mode & 0o077 == 0, "it keeps what runs were asked for"
     assert json.loads(answer)["dataset_digest"] == digest

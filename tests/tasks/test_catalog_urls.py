@@ -36,7 +36,7 @@ def test_these_are_urls_of_pictures(url: str) -> None:
         ("http://", "has no host"),
         ("http:///a.jpg", "has no host"),
         ("https:a.jpg", "has no host"),
-        ("https://user:secret@a.b/c", "has no host"),
+        ("https://user:secret@a.b/c", "names a user"),
         ("ftp://a.b/c.jpg", "is neither http nor https"),
         ("file:///etc/passwd", "is neither http nor https"),
         ("data:image/png;base64,AAAA", "is neither http nor https"),
