@@ -14,7 +14,7 @@ from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import RUN_ID_FILE, Store, is_refusal, make_client, outage_line, outages
+from tasks.tracking.store import RUN_ID_FILE, Store, is_gone, is_refusal, make_client, outage_line, outages
 
 if TYPE_CHECKING:
     from tasks.tracking.registry import Registry
@@ -42,12 +42,12 @@ def start_run(
         parameters: the whole configuration; sections may be nested and are written `section.key`.
         tags: Prefect run, git commit, dataset id, device; see `tasks.tracking.facts.environment_tags`.
     """
-    again = is_tracked(run_dir)
-    if not again:
+    if not is_tracked(run_dir):
         _keep_settings(run_dir, config, config.given_uri())
     run = TrackedRun(run_dir)
     open_log(run.log_path)
-    if again:
+    # Not whether there are settings: a kill or a full disk may have come between them and the first entry.
+    if any(entry.kind == "start" for entry in run.journal.entries()):
         run.journal.append("resume")
     else:
         run.journal.append("start", name=name, folder=str(run_dir.resolve()))
@@ -141,10 +141,14 @@ class TrackedRun:
         if uri == self.given_uri:
             return
         if self.run_id is not None:
-            self.journal.forget_sent()
-            (self.folder / RUN_ID_FILE).unlink()
+            self._forget_sent()
         _keep_settings(self.run_dir, self.config, uri)
         self.given_uri = uri
+
+    def _forget_sent(self) -> None:
+        """All is sent once more, to a store that has nothing of it."""
+        self.journal.forget_sent()
+        (self.folder / RUN_ID_FILE).unlink()
 
     @property
     def log_path(self) -> Path:
@@ -270,6 +274,10 @@ class TrackedRun:
             if error is None:
                 self.journal.mark_sent(entry)
                 continue
+            if entry.kind == "resume" and is_gone(error):  # deleted for good, or its store was lost and made anew
+                logger.warning("MLflow at %s does not know this run any more: it gets all of it again", self.shown_uri)
+                self._forget_sent()
+                return self.flush()
             left += 1
             logger.warning(
                 "MLflow at %s did not take %s (%s). It is kept in %s; send it later with: %s",

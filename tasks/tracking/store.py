@@ -91,6 +91,11 @@ def is_refusal(error: Exception) -> bool:
     return getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE"
 
 
+def is_gone(error: Exception) -> bool:
+    """Whether the store answered that it has no such thing."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
 def outage_line(error: Exception, uri: str) -> str:
     """What an exception of the store at `uri` says, in one line, without the address's password."""
     said = first_line(error)
@@ -165,6 +170,9 @@ class Store:
         write_json(self.folder / RUN_ID_FILE, {"run_id": run_id, "experiment_id": experiment_id})
 
     def _resume(self, run_id: str, entry: Entry) -> None:  # noqa: ARG002
+        experiment_id = self.client.get_run(run_id).info.experiment_id
+        if self.client.get_experiment(experiment_id).lifecycle_stage != "active":  # it would take no model
+            self.client.restore_experiment(experiment_id)
         if self.client.get_run(run_id).info.lifecycle_stage != "active":  # deleted on its page, and wanted again
             self.client.restore_run(run_id)
         self.client.update_run(run_id, status="RUNNING")

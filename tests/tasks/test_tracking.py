@@ -126,6 +126,54 @@ def test_a_run_that_was_deleted_on_its_page_is_back_when_it_is_resumed(workdir: 
     assert stored(run).data.metrics["train/loss"] == 1.0
 
 
+def test_a_run_whose_experiment_was_deleted_gets_its_model_registered_when_it_is_resumed(workdir: Path) -> None:
+    first = start(workdir, "r1")
+    assert first.run_id is not None
+    client = mlflow.MlflowClient(tracking_uri=first.tracking_uri)
+    experiment_id = client.get_run(first.run_id).info.experiment_id
+    client.delete_experiment(experiment_id)
+    assert start(workdir, "r1").end()
+    assert client.get_experiment(experiment_id).lifecycle_stage == "active"
+    client.create_logged_model(experiment_id, name="describer", source_run_id=first.run_id)
+
+
+def test_a_run_that_its_store_has_lost_is_told_again_when_it_is_resumed(
+    workdir: Path, prepared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = start(workdir, "r1")
+    first.log_metrics({"train/loss": 2.0}, step=1)
+    moved = tmp_path / "with a new store"
+    shutil.copytree(workdir / "runs", moved / "runs")
+    shutil.copy(prepared / "mlflow.db", moved / "mlflow.db")
+    run = start(moved, "r1")
+    run.log_metrics({"train/loss": 1.0}, step=2)
+    assert run.end()
+    assert "does not know this run any more" in caplog.text
+    assert run.run_id != first.run_id
+    found = stored(run)
+    assert (found.info.status, found.data.params["train.epochs"]) == ("FINISHED", "3")
+    history = mlflow.MlflowClient(tracking_uri=run.tracking_uri).get_metric_history(str(run.run_id), "train/loss")
+    assert [point.value for point in history] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize("left", ["", '{"kind": "sta'])
+def test_a_run_killed_before_its_first_entry_stood_whole_is_started_when_it_is_resumed(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    def killed(journal: Journal, kind: str, /, **values: Any) -> None:
+        del kind, values
+        if left:
+            journal.path.write_text(left)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "append", killed)
+        start(workdir, "r1")
+    run = start(workdir, "r1")
+    assert run.end()
+    assert stored(run).data.params["train.epochs"] == "3"
+
+
 def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir: Path) -> None:
     run = start(workdir, "r1")
     (run.folder / "mlflow_run.json").unlink()
