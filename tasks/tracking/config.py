@@ -1,15 +1,17 @@
 """Where runs are tracked."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from model.configuration import check, setting
 from tasks.catalog.urls import without_secrets
 from tasks.served import served
 
 SQLITE = "sqlite:///"  # before the path of a store that is a file
+SCHEMES = ("http://", "https://", "sqlite://", "postgresql://", "postgresql+", "mysql://", "mysql+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,31 +27,58 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        check(bool(self.experiment.strip()), "tracking.experiment", self.experiment, "a name")
+        # It becomes a folder below `mlartifacts`, which it must not lead out of.
+        inside = not {".", ".."} & set(self.experiment.split("/"))
+        check(bool(self.experiment.strip()) and inside, "tracking.experiment", self.experiment, "a name, no . or ..")
+        # It stands in `models:/NAME@ALIAS` and is a part of a folder's name.
+        name, barred = self.model_name, set("/:'\"@?#")
         check(
-            bool(self.model_name.strip()) and not set(self.model_name) & set("/:'\""),
+            bool(name.strip(" .")) and name.isprintable() and not set(name) & barred and len(name.encode()) <= 200,
             "tracking.model_name",
-            self.model_name,
-            "a name without /, : and quotation marks",
+            name,
+            "a name of at most 200 bytes without / : @ ? #, quotation marks and line breaks",
         )
         check(self.timeout_s >= 1, "tracking.timeout_s", self.timeout_s, "at least 1")
         check(self.pictures_every_epochs >= 1, "tracking.pictures_every_epochs", self.pictures_every_epochs, ">= 1")
-        known = ("", "http://", "https://", "sqlite://", "postgresql://", "postgresql+", "mysql://", "mysql+")
-        known_uri = not self.uri or self.uri.startswith(known[1:])
-        check(known_uri, "tracking.uri", self.uri, "an address that starts with " + ", ".join(known[1:]))
+        _check_uri("tracking.uri", self.uri)
 
     def given_uri(self) -> str:
-        """The address that was configured, else the environment's; empty: the workdir's own store."""
-        return self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        """The address that was configured, else the environment's; empty: the workdir's own store.
+
+        Raises:
+            SettingError: that of the environment is none.
+        """
+        if self.uri:
+            return self.uri
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+        _check_uri("MLFLOW_TRACKING_URI", uri)
+        return uri
 
     def tracking_uri(self, workdir: Path) -> str:
         """The address to use now."""
         return self.given_uri() or own_store(workdir)
 
 
+def _check_uri(name: str, uri: str) -> None:
+    """Check that MLflow can have a store at an address; without one it is the workdir's own."""
+    if not uri:
+        return
+    shown = shown_uri(uri)
+    check(uri.startswith(SCHEMES), name, shown, "an address that starts with " + ", ".join(SCHEMES))
+    try:
+        parts = urlsplit(uri)
+        whole = not uri.startswith("http") or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        whole = False
+    check(whole, name, shown, "an address like http://127.0.0.1:5000")
+
+
 def shown_uri(uri: str) -> str:
-    """A store's address as it may be shown: no user, no password, no query."""
-    return uri if uri.startswith("sqlite:") else without_secrets(uri)
+    """A store's address as it may be shown: no user, no password, no query.
+
+    A database's password may hold / ? # as they are: all up to the last @ is left out.
+    """
+    return uri if uri.startswith("sqlite:") else without_secrets(re.sub("//.*@", "//", uri))
 
 
 def own_store(workdir: Path) -> str:

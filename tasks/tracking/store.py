@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.errors import first_line
+from model.errors import UserError, first_line
 from model.files import read_json, write_json
 from tasks.served import credentials, served
 from tasks.tracking.config import SQLITE, TrackingConfig, artifact_location, shown_uri
@@ -36,6 +36,9 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     """A client of the store at `uri` that gives up an unreachable server within seconds, not minutes.
 
     The servers of `ec-descr-gen up` in `workdir` may want a password, which this process then uses.
+
+    Raises:
+        UserError: Python lacks the database's driver.
     """
     up = served(workdir)
     if up is not None and up.auth and up.mlflow_url == uri:
@@ -53,7 +56,13 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows whole tracebacks of a full disk
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"MLflow at {shown_uri(uri)} needs the Python module {error.name}, which is not installed: install it, or "
+            "name an address for which there is one, such as postgresql+psycopg://…"
+        ) from None
 
 
 @contextmanager

@@ -15,10 +15,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from model.errors import UserError
 from model.files import read_json
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
+from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags, git_tags
 from tasks.tracking.journal import Journal
+from tasks.tracking.registry import Registry
 from tasks.tracking.run import flatten
 from tasks.tracking.upload import main as upload
 from tests.tasks.mlflow_server import free_port
@@ -166,9 +169,10 @@ def test_a_run_killed_before_its_first_entry_stood_whole_is_started_when_it_is_r
             journal.path.write_text(left)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Journal, "append", killed)
-        start(workdir, "r1")
+        with pytest.raises(KeyboardInterrupt):
+            start(workdir, "r1")
     run = start(workdir, "r1")
     assert run.end()
     assert stored(run).data.params["train.epochs"] == "3"
@@ -185,6 +189,50 @@ def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir
     assert experiment is not None
     names = [found.info.run_name for found in client.search_runs([experiment.experiment_id])]
     assert names.count("r1") == 1
+
+
+@pytest.mark.parametrize("name", ["a@b", "a?b", "a#b", "a/b", "a\nb", "..", "ä" * 101, " "])
+def test_a_models_name_that_no_address_or_folder_can_hold_is_refused_at_once(name: str) -> None:
+    with pytest.raises(UserError, match=r"^tracking\.model_name is "):
+        TrackingConfig(model_name=name)
+    assert TrackingConfig(model_name="Kleider (neu) 100 %").model_name
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "shop/./a", ""])
+def test_an_experiment_that_would_lead_out_of_its_folder_is_refused_at_once(name: str) -> None:
+    with pytest.raises(UserError, match=r"^tracking\.experiment is "):
+        TrackingConfig(experiment=name)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://u:secret@[bad", "http://u:secret@h:abc", "http://:5000", "postgres://u:secret@h/db"]
+)
+def test_an_address_that_is_none_is_refused_before_a_run_is_started_and_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for name, made in {
+        r"tracking\.uri": lambda: TrackingConfig(uri=uri),
+        "MLFLOW_TRACKING_URI": lambda: start(tmp_path, "r1"),
+        "MLFLOW_TRACKING_URI ": lambda: Registry(QUIET, tmp_path),
+    }.items():
+        with pytest.raises(UserError, match=f"^{name.strip()} is .*: must be an address ") as refused:
+            made()
+        assert "secret" not in str(refused.value)
+    assert not [*tmp_path.iterdir()], "the same command with a right address finds no run that keeps the wrong one"
+
+
+def test_a_database_without_its_driver_is_the_users_to_mend(tmp_path: Path) -> None:
+    config = TrackingConfig(uri="mysql://u:secret@127.0.0.1:1/db")
+    with pytest.raises(UserError, match=r"mysql://127.0.0.1:1/db needs the Python module MySQLdb, which is not inst"):
+        start(tmp_path, "r1", config)
+
+
+@pytest.mark.parametrize("password", ["se/cret", "se?cret", "se#cret", "se@cret", "secret"])
+def test_no_databases_password_is_shown_whatever_stands_in_it(password: str) -> None:
+    assert shown_uri(f"postgresql+psycopg://ann:{password}@db.example:5432/mlflow?sslkey=x") == (
+        "postgresql+psycopg://db.example:5432/mlflow"
+    )
 
 
 def test_a_working_directory_with_an_apostrophe_is_tracked_like_others(prepared: Path, tmp_path: Path) -> None:
