@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.settings import Settings
-from tasks.runs import all_runs, latest_tracking
+from tasks.runs import all_runs, latest_tracking, run_folder
+from tasks.tracking.run import TrackedRun, is_tracked
 
 
 def champions_settings(workdir: Path) -> Settings | None:
@@ -14,10 +15,11 @@ def champions_settings(workdir: Path) -> Settings | None:
         RunError: the registry does not answer.
     """
     runs = all_runs(workdir)
+    # Not by what the run printed: MLflow may have been away then, or the run ended after its model was registered.
     made = {
-        record.result["mlflow"]["run_id"]: record.request.settings
+        run_id: record.request.settings
         for record in runs
-        if record.result is not None and record.result.get("mlflow")
+        if is_tracked(folder := run_folder(workdir, record.run_id)) and (run_id := TrackedRun(folder).run_id)
     }
     tracking = latest_tracking(runs)
     if not made or tracking is None:

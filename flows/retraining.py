@@ -72,12 +72,12 @@ def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
 
 
 def same_content(workdir: Path, dataset_id: str, request: Request) -> RunRecord | None:
-    """A finished run that made a model of the same dataset with the same settings."""
+    """A finished run that made and registered a model of the same dataset with the same settings."""
     for record in all_runs(workdir):
         if (
             record.state == "completed"
             and record.dataset_id == dataset_id
-            and "epochs" in (record.result or {})
+            and {"epochs", "model_uri"} <= (record.result or {}).keys()
             and _effective(record.request) == _effective(request)
         ):
             return record

@@ -4,7 +4,7 @@ import json
 import logging
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -211,13 +211,14 @@ def test_an_address_that_is_none_is_refused_before_a_run_is_started_and_without_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    for name, made in {
-        r"tracking\.uri": lambda: TrackingConfig(uri=uri),
-        "MLFLOW_TRACKING_URI": lambda: start(tmp_path, "r1"),
-        "MLFLOW_TRACKING_URI ": lambda: Registry(QUIET, tmp_path),
-    }.items():
-        with pytest.raises(UserError, match=f"^{name.strip()} is .*: must be an address ") as refused:
-            made()
+    asked: dict[str, Callable[[], object]] = {
+        r"tracking\.uri is": lambda: TrackingConfig(uri=uri),
+        "MLFLOW_TRACKING_URI is": lambda: start(tmp_path, "r1"),
+        "MLFLOW_TRACKING_URI is '": lambda: Registry(QUIET, tmp_path),
+    }
+    for beginning, ask in asked.items():
+        with pytest.raises(UserError, match=f"^{beginning}.*: must be an address ") as refused:
+            ask()
         assert "secret" not in str(refused.value)
     assert not [*tmp_path.iterdir()], "the same command with a right address finds no run that keeps the wrong one"
 

@@ -1,0 +1,50 @@
+"""What is known of the run that made the champion, in a real MLflow store."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from flows.champion import champions_settings
+from flows.retraining import same_content
+from flows.settings import Settings
+from model.picture import ImageConfig
+from tasks.runs import Request, recorded
+from tasks.tracking import start_run
+
+SETTINGS = Settings(image=ImageConfig(size_px=64))
+REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
+
+
+def registered(workdir: Path, result: dict[str, Any] | None) -> None:
+    """A run that noted `result`, and whose model is the champion."""
+    with recorded(workdir, "00000001", REQUEST) as run:
+        run.note(result=result, dataset_id="d")
+        tracked = start_run(SETTINGS.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
+    client = mlflow.MlflowClient(tracked.tracking_uri, registry_uri=tracked.tracking_uri)
+    client.create_registered_model("ec-descr-gen")
+    client.create_model_version("ec-descr-gen", str(workdir), run_id=tracked.run_id)
+    client.set_registered_model_alias("ec-descr-gen", "champion", "1")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{"epochs": 1, "mlflow": {"run_id": None}}, None],
+    ids=["MLflow was away, and the upload came later", "killed after its model was registered"],
+)
+def test_the_champions_settings_are_found_whatever_its_run_could_print(
+    tmp_path: Path, result: dict[str, Any] | None
+) -> None:
+    registered(tmp_path, result)
+    assert champions_settings(tmp_path) == SETTINGS
+
+
+def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:
+    registered(tmp_path, {"epochs": 1, "mlflow": {"run_id": None}})
+    assert same_content(tmp_path, "d", REQUEST) is None, "its model could never be compared with the champion"
+    with recorded(tmp_path, "00000002", REQUEST) as run:
+        run.note(result={"epochs": 1, "model_uri": "models:/ec-descr-gen/2"}, dataset_id="d")
+    known = same_content(tmp_path, "d", REQUEST)
+    assert known is not None
+    assert known.run_id == "00000002"
