@@ -19,12 +19,14 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from model.settings import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
+from tasks.manifest import read_manifest, write_manifest
 from tasks.runs import OpenRun, Request, recorded, tracking_of_models
 from tasks.scoring.pages import run_note
 from tasks.scoring.products import check_split
 from tasks.scoring.report import ScoreReport
 from tasks.tracking import registry_of, start_run
 from tasks.tracking.facts import environment_tags
+from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,17 @@ def evaluation(
     return result
 
 
+def the_same_again(run: OpenRun, registry: Registry, model: str) -> str:
+    """The model's version: a run that is resumed goes on with it, whatever its alias names by then."""
+    if not model.startswith("models:/"):
+        return model
+    facts = read_manifest(run.folder, "model")
+    if facts is None:
+        facts = {"model_uri": registry.numbered(model)}
+        write_manifest(run.folder, "model", files=[], facts=facts)
+    return str(facts["model_uri"])
+
+
 def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     request = run.record.request
     model, split, beam_size = (request.options[name] for name in ("model", "split", "beam_size"))
@@ -72,6 +85,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     check_to_score(settings)
     tracking = tracking_of_models(run.workdir, settings.tracking)
     registry = registry_of(run.folder, tracking)
+    model = the_same_again(run, registry, model)
     model_dir = registry.fetch(model, run.workdir / "models") if model.startswith("models:/") else Path(model)
     config = read_config(model_dir)
     search = SearchConfig(**config.get("search", {}))

@@ -249,6 +249,15 @@ class Registry:
                     raise
         return place
 
+    def numbered(self, model_uri: str) -> str:
+        """`models:/NAME/VERSION` of a model, whom an alias may name now and not any more later.
+
+        Raises:
+            UserError: there is no such model.
+        """
+        version = self._version(model_uri)
+        return f"models:/{version.name}/{version.version}"
+
     def _version(self, model_uri: str) -> "ModelVersion":
         """The version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names.
 

@@ -1,4 +1,4 @@
-"""What is known of the run that made the champion, in a real MLflow store."""
+"""The champion, its run and its versions, in a real MLflow store."""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,18 @@ import mlflow
 import pytest
 
 from flows.champion import champions_settings
+from flows.evaluation import the_same_again
 from flows.retraining import same_content
 from flows.settings import Settings
 from model.picture import ImageConfig
 from tasks.runs import Request, recorded
-from tasks.tracking import start_run
+from tasks.tracking import registry_of, start_run
 
 SETTINGS = Settings(image=ImageConfig(size_px=64))
 REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
 
 
-def registered(workdir: Path, result: dict[str, Any] | None) -> None:
+def registered(workdir: Path, result: dict[str, Any] | None) -> mlflow.MlflowClient:
     """A run that noted `result`, and whose model is the champion."""
     with recorded(workdir, "00000001", REQUEST) as run:
         run.note(result=result, dataset_id="d")
@@ -26,6 +27,7 @@ def registered(workdir: Path, result: dict[str, Any] | None) -> None:
     client.create_registered_model("ec-descr-gen")
     client.create_model_version("ec-descr-gen", str(workdir), run_id=tracked.run_id)
     client.set_registered_model_alias("ec-descr-gen", "champion", "1")
+    return client
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,18 @@ def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path)
     known = same_content(tmp_path, "d", REQUEST)
     assert known is not None
     assert known.run_id == "00000002"
+
+
+def test_an_evaluation_that_is_resumed_goes_on_with_the_same_version_though_its_alias_moved(tmp_path: Path) -> None:
+    client = registered(tmp_path, None)
+    client.create_model_version("ec-descr-gen", str(tmp_path))
+    asked = Request(flow="evaluation", catalog="c", image_base_url="", settings=SETTINGS.nested())
+    model = "models:/ec-descr-gen@champion"
+    with recorded(tmp_path, "00000003", asked) as run:
+        assert the_same_again(run, registry_of(run.folder, SETTINGS.tracking), model) == "models:/ec-descr-gen/1"
+    client.set_registered_model_alias("ec-descr-gen", "champion", "2")
+    with recorded(tmp_path, "00000003", asked) as run:
+        assert the_same_again(run, registry_of(run.folder, SETTINGS.tracking), model) == "models:/ec-descr-gen/1"
+    with recorded(tmp_path, "00000004", asked) as run:
+        assert the_same_again(run, registry_of(run.folder, SETTINGS.tracking), model) == "models:/ec-descr-gen/2"
+        assert the_same_again(run, registry_of(run.folder, SETTINGS.tracking), str(tmp_path)) == str(tmp_path)
