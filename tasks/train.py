@@ -88,6 +88,7 @@ def train(
                 "search": asdict(search),
                 "split_seed": split_seed,
                 "dataset_id": dataset.id,
+                "validation_pictures": validation.pictures,
                 "training_pictures": read_products(dataset.folder, data=dataset.id, split="train").pictures,
             },
             on_epoch=on_epoch,

@@ -56,7 +56,10 @@ class Products:
     def chose_epoch_of(self, model_dir: Path) -> bool:
         """Whether the model's best epoch was chosen on products that are among these."""
         config = read_config(model_dir)
-        return self.split in {"validation", ALL} and config.get("dataset_id") == self.folder.name
+        if "validation_pictures" not in config:  # a model of an earlier release
+            return self.split in {"validation", ALL} and config.get("dataset_id") == self.folder.name
+        # In another sample, or in the catalogue of next month, they stand in a dataset of another name.
+        return not set(config["validation_pictures"]).isdisjoint(self.pictures)
 
     def without(self, trained: Collection[str]) -> "Products":
         """Leave out the products of which a model has seen the picture or a description in training (`trained_on`).

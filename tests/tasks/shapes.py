@@ -97,6 +97,7 @@ def train_model(dataset: Path, run: Path, *, epochs: int = 3, seed: int = 1) -> 
         facts={
             "search": {"beam_size": 2, "max_words": 12},
             "dataset_id": dataset.name,
+            "validation_pictures": read_products(dataset, data="shapes", split="validation").pictures,
             "training_pictures": read_products(dataset, data="shapes", split="train").pictures,
         },
     )

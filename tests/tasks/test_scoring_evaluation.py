@@ -9,6 +9,7 @@ import pytest
 
 from model.directory import add_facts, read_config
 from model.errors import UserError
+from model.files import write_json
 from model.picture import ImageConfig
 from model.report import TrainResult
 from model.settings import SearchConfig
@@ -57,6 +58,26 @@ def test_scores_on_products_that_chose_the_epoch_say_so_everywhere(dataset: Path
 
     assert all("which chose the epoch" in text for text in sentences("validation"))
     assert not any("chose the epoch" in text for text in sentences("test"))
+
+
+def test_products_that_chose_the_epoch_are_known_in_another_dataset_too(
+    dataset: Path, trained: TrainResult, tmp_path: Path
+) -> None:
+    grown = shutil.copytree(dataset, tmp_path / "the catalogue of next month")
+    for split, chose in {"validation": True, "all": True, "test": False}.items():
+        products = read_products(grown, data="shapes", split=split)
+        assert products.chose_epoch_of(trained.model_dir) is chose, split
+        others = replace(products, table=products.table.assign(picture="another"))
+        assert not others.chose_epoch_of(trained.model_dir)
+
+
+def test_a_model_of_an_earlier_release_knows_them_by_the_datasets_name(
+    dataset: Path, trained: TrainResult, tmp_path: Path
+) -> None:
+    old = shutil.copytree(trained.model_dir, tmp_path / "old")
+    write_json(old / "config.json", {"schema_version": 1, "dataset_id": dataset.name})
+    assert read_products(dataset, data="shapes", split="validation").chose_epoch_of(old)
+    assert not read_products(dataset, data="shapes").chose_epoch_of(old)
 
 
 @pytest.mark.parametrize(
