@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from torch import Tensor
 from model.captioner import Captioner
 from model.errors import UserError
 from model.files import atomic_path, read_json, sha256_file, write_json
-from model.settings import DecoderConfig, EncoderConfig
+from model.picture import ImageConfig
+from model.settings import DecoderConfig, EncoderConfig, SearchConfig
 from model.vocabulary import Vocabulary
 
 WEIGHTS, VOCABULARY, CONFIG = "weights.safetensors", "vocabulary.json", "config.json"
 SCHEMA_VERSION = 1
 OWN_DIGEST = "config_sha256"
+SECTIONS = {"encoder": EncoderConfig, "decoder": DecoderConfig, "image": ImageConfig, "search": SearchConfig}
 
 
 def save_model(
@@ -77,7 +79,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The ``config.json`` of a model directory.
 
     Raises:
-        UserError: the folder is no model directory, of another schema version, or the file was changed.
+        UserError: the folder is no model directory, of another schema version or a later release, or the file was
+            changed.
     """
     try:
         config: dict[str, Any] = read_json(folder / CONFIG)
@@ -89,6 +92,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / CONFIG} is not what was written there: copy the model directory again")
     if version != SCHEMA_VERSION:
         raise UserError(f"{folder} is a model directory of schema {version}, this release reads {SCHEMA_VERSION}")
+    for section, known in SECTIONS.items():
+        if unknown := config.get(section, {}).keys() - {field.name for field in fields(known)}:
+            raise UserError(
+                f"{folder} was made by a later release, with {section}.{min(unknown)}, which this one does not know"
+            )
     return config
 
 

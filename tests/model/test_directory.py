@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from model.captioner import Captioner
-from model.directory import add_facts, load_model, save_model
+from model.directory import add_facts, load_model, read_config, save_model
 from model.errors import UserError
 from tests.model.parts import DECODER, ENCODER, small_vocabulary
 
@@ -63,6 +63,16 @@ def test_a_changed_file_is_noticed(saved: tuple[Captioner, Path], name: str) -> 
 def test_a_folder_that_is_no_model_directory(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no model directory"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("section", ["encoder", "decoder", "image", "search"])
+def test_a_model_of_a_later_release_with_a_setting_that_is_not_known_here_is_one_line(
+    saved: tuple[Captioner, Path], section: str
+) -> None:
+    known = read_config(saved[1]).get(section, {})
+    add_facts(saved[1], **{section: {**known, "zoomed": True}})
+    with pytest.raises(UserError, match=rf"was made by a later release, with {section}\.zoomed, which this one does"):
+        load_model(saved[1])
 
 
 def test_a_model_directory_of_another_schema_version(saved: tuple[Captioner, Path]) -> None:
