@@ -3,7 +3,7 @@
 N products, R resamples, S counts a product.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -140,9 +140,9 @@ def compare(
     return found
 
 
-def _weights(count: int, resamples: int, seed: int) -> list[NDArray[np.float64]]:
-    """How often each of `count` products stands in each resample, (R, N), in parts that fit in memory."""
+def _weights(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each of `count` products stands in each resample, (R, N): a part in memory at a time."""
     draw = np.random.default_rng(seed)
     even = np.full(count, 1 / count)
-    sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
-    return [draw.multinomial(count, even, size=size).astype(np.float64) for size in sizes]
+    for start in range(0, resamples, CHUNK):
+        yield draw.multinomial(count, even, size=min(CHUNK, resamples - start)).astype(np.float64)

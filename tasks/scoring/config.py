@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from model.configuration import check, check_choice, setting
 
 WHEN = ("auto", "epoch", "end", "never")
+CONSTANT, SHUFFLED = "constant", "shuffled"  # the writers that every report has beside the model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,10 @@ class ScoreConfig:
         check(self.bertscore_batch_size >= 1, "score.bertscore_batch_size", self.bertscore_batch_size, "at least 1")
         for name in self.writers:
             check(
-                re.fullmatch(r"[\w .-]+", name) is not None, "score.writers", name, "named by letters, digits, ' .-_'"
+                re.fullmatch(r"[\w .-]+", name) is not None and name not in {CONSTANT, SHUFFLED},
+                "score.writers",
+                name,
+                f"named by letters, digits, ' .-_', and not {CONSTANT} or {SHUFFLED}",
             )
         check(self.seed >= 0, "score.seed", self.seed, "at least 0")
         check(self.intervals == 0 or self.intervals >= 100, "score.intervals", self.intervals, "0, or at least 100")

@@ -1,6 +1,7 @@
 """METEOR (Banerjee and Lavie, 2005) by nltk, where its word data is on this machine: it is never downloaded."""
 
 from collections.abc import Sequence
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ METEOR_NOTE = "as nltk computes it (exact, stem and WordNet matches), the mean o
 
 
 def meteor(references: References, hypotheses: Hypotheses) -> NDArray[np.float64] | NotComputed:
-    """METEOR of each product, (N,): its best reference counts, an empty description scores 0."""
+    """METEOR of each product, (N,): its best reference counts, an empty description scores 0.
+
+    Reported, never relied on: it cannot fail a run.
+    """
     from nltk.corpus import wordnet
     from nltk.translate.meteor_score import meteor_score
 
@@ -20,6 +24,8 @@ def meteor(references: References, hypotheses: Hypotheses) -> NDArray[np.float64
         wordnet.ensure_loaded()
     except LookupError:
         return NotComputed("nltk finds no WordNet here: python -m nltk.downloader wordnet")
+    except (OSError, ValueError, BadZipFile) as error:  # as after a download that was cut short
+        return NotComputed(f"nltk's WordNet cannot be read ({error}): python -m nltk.downloader --force wordnet")
     return np.array(
         [
             meteor_score([_plain(reference) for reference in group], _plain(words)) if words else 0.0

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tasks.scoring.bootstrap import Comparison
-from tasks.scoring.report import CONSTANT, SHUFFLED, ScoreReport
+from tasks.scoring.config import CONSTANT, SHUFFLED
+from tasks.scoring.report import ScoreReport
 
 SHOWN = 3
 COLUMNS = {

@@ -16,10 +16,8 @@ from tasks.scoring.attributes import attribute_scores
 from tasks.scoring.baselines import shuffled
 from tasks.scoring.bertscore import NotComputed, bertscore
 from tasks.scoring.bootstrap import PerProduct, corpus_scores, intervals, per_product
-from tasks.scoring.config import ScoreConfig
+from tasks.scoring.config import CONSTANT, SHUFFLED, ScoreConfig
 from tasks.scoring.meteor import METEOR_NOTE, meteor
-
-CONSTANT, SHUFFLED = "constant", "shuffled"
 
 
 @dataclass(frozen=True, kw_only=True)

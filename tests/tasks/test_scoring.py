@@ -1,6 +1,7 @@
 """Scores beyond the words' own: BERTScore, attributes, baselines, bootstrap, the report."""
 
 import random
+import tracemalloc
 from pathlib import Path
 
 import bert_score
@@ -9,12 +10,14 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 
+from model.errors import SettingError
 from model.metrics import bleu, cider_d
 from tasks.scoring.attributes import attribute_scores, named, phrases
 from tasks.scoring.baselines import constant_sentence, shuffled
 from tasks.scoring.bertscore import BertScore, NotComputed, bertscore
-from tasks.scoring.bootstrap import compare, corpus_scores, intervals, per_product
+from tasks.scoring.bootstrap import PerProduct, compare, corpus_scores, intervals, per_product
 from tasks.scoring.config import ScoreConfig
+from tasks.scoring.meteor import meteor
 from tasks.scoring.report import Conditions, ScoreReport, score
 
 WORDS = ["a", "red", "blue", "long", "dress", "skirt", "with", "sleeves", "and", "buttons", "soft", "cotton"]
@@ -216,3 +219,34 @@ def test_bertscore_is_taken_each_epoch_on_a_gpu_and_at_the_end_on_a_cpu() -> Non
     assert ScoreConfig().bertscore_each_epoch("cuda")
     assert not ScoreConfig().bertscore_each_epoch("cpu")
     assert ScoreConfig(bertscore="epoch").bertscore_each_epoch("cpu")
+
+
+def test_a_wordnet_that_was_cut_short_costs_the_score_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "wordnet.zip").write_bytes(b"PK\x03\x04 and no more")
+    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    found = meteor([[["a", "red", "dress"]]], [["a", "dress"]])
+    assert isinstance(found, NotComputed)
+    assert "cannot be read (File is not a zip file): python -m nltk.downloader" in found.reason
+
+
+def test_resamples_take_no_memory_that_grows_with_their_number() -> None:
+    draw = np.random.default_rng(0)
+    products = PerProduct(bleu=draw.integers(1, 9, (1000, 10)), means={"rouge_l": draw.random(1000)})
+
+    def peak_bytes(resamples: int) -> int:
+        tracemalloc.start()
+        intervals(products, resamples=resamples, seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(2500) < 2 * peak_bytes(500)
+
+
+@pytest.mark.parametrize("name", ["constant", "shuffled", "a/b"])
+def test_another_writer_takes_no_baselines_name(name: str) -> None:
+    with pytest.raises(SettingError, match=r"^score\.writers is "):
+        ScoreConfig(writers={name: "texts.json"})
