@@ -12,6 +12,7 @@ from model.errors import UserError
 from model.files import CHECKPOINT_PREFIX
 from tasks.lock import workdir_lock
 from tasks.runs import RunRecord, all_runs, latest_tracking, run_folder
+from tasks.tracking.run import TrackedRun, is_tracked
 
 # What is here is being removed: a rename puts it here, so that a kill leaves no half dataset among the whole ones.
 REMOVED = "removed"
@@ -52,6 +53,9 @@ def clean(options: argparse.Namespace) -> Shown:
         going += [run_folder(workdir, record.run_id) for record in given_up]
         going += unreadable if options.unfinished else []
         removed: list[dict[str, Any]] = [{"path": str(path), "bytes": size_bytes(path)} for path in going]
+        for record in given_up:
+            if record.state == "killed" and is_tracked(folder := run_folder(workdir, record.run_id)):
+                TrackedRun(folder).end("KILLED")  # else its page in MLflow says RUNNING for ever
         for path in going:
             kept.pop(path.name, None)
             move = workdir / REMOVED / "-".join(path.relative_to(workdir).parts)

@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 
 from flows.cleaning import by_last_use, clean, size_bytes
 from flows.cli import make_parser
 from model.files import read_json, write_json
 from tasks.runs import Request, all_runs, recorded
+from tasks.tracking import TrackingConfig, start_run
 from tests.command import run, run_json
 
 SETTINGS: dict[str, Any] = {"tracking": {}}
@@ -63,6 +65,17 @@ def test_a_run_that_is_given_up_goes_with_what_it_alone_needed(workdir: Path) ->
     assert datasets(workdir) == {"d4", "d5"} == set(result["kept"])
     assert not (workdir / "runs" / "00000001").exists()
     assert "nothing to resume" in run("resume", "--workdir", workdir, code=2).stderr
+
+
+def test_a_killed_run_that_is_given_up_does_not_stay_running_in_mlflow(workdir: Path) -> None:
+    folder = workdir / "runs" / "00000001"
+    tracked = start_run(TrackingConfig(), run_dir=folder, name="r", parameters={}, tags={})
+    client, run_id = mlflow.MlflowClient(tracked.tracking_uri), str(tracked.run_id)
+    write_json(folder / "run.json", read_json(folder / "run.json") | {"state": "running"})
+    assert client.get_run(run_id).info.status == "RUNNING"
+    run_json("clean", "--unfinished", "--workdir", workdir)
+    assert not folder.exists()
+    assert client.get_run(run_id).info.status == "KILLED"
 
 
 def test_a_run_whose_record_cannot_be_read_goes_with_the_unfinished_and_is_named(workdir: Path) -> None:
