@@ -19,6 +19,7 @@ from tasks.lock import hold, lock_facts, workdir_lock
 from tasks.tracking.config import TrackingConfig
 
 logger = logging.getLogger(__name__)
+PLACE = ("uri", "experiment", "model_name")  # settings of `tracking` that say where a model is
 State = Literal["waiting", "running", "completed", "failed", "killed"]
 
 
@@ -159,7 +160,11 @@ def latest_tracking(runs: list[RunRecord]) -> TrackingConfig | None:
 
 def tracking_of_models(workdir: Path, given: TrackingConfig) -> TrackingConfig:
     """Where to look for models: where it is said, or, where nothing but the default is, as `latest_tracking` does."""
-    return latest_tracking(all_runs(workdir)) or given if given == TrackingConfig() else given
+    default, latest = TrackingConfig(), latest_tracking(all_runs(workdir))
+    if latest is None or any(getattr(given, name) != getattr(default, name) for name in PLACE):
+        return given
+    # Another setting, such as how long to wait, says nothing of where.
+    return latest if given == default else replace(given, **{name: getattr(latest, name) for name in PLACE})
 
 
 class OpenRun:

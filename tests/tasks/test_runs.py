@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks.lock import try_lock
-from tasks.runs import Request, all_runs, latest_tracking, recorded
+from tasks.runs import Request, all_runs, latest_tracking, recorded, tracking_of_models
+from tasks.tracking.config import TrackingConfig
 from tests.command import run
 
 
@@ -35,6 +36,15 @@ def test_an_evaluation_and_a_failed_run_elsewhere_do_not_lead_away_from_the_cham
     tracking = latest_tracking(all_runs(tmp_path))
     assert tracking is not None
     assert tracking.experiment == "shop"
+
+
+def test_a_setting_that_names_no_place_leads_nowhere_else(tmp_path: Path) -> None:
+    make_run(tmp_path, "00000001", "pipeline", experiment="shop")
+    slow = TrackingConfig(timeout_s=60)
+    assert tracking_of_models(tmp_path, slow) == TrackingConfig(experiment="shop", timeout_s=60)
+    assert tracking_of_models(tmp_path, TrackingConfig()) == TrackingConfig(experiment="shop")
+    elsewhere = TrackingConfig(uri="http://127.0.0.1:5000")
+    assert tracking_of_models(tmp_path, elsewhere) == elsewhere
 
 
 def test_a_record_whose_addresses_may_hold_a_password_is_for_its_owner_alone(tmp_path: Path) -> None:
