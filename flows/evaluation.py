@@ -15,7 +15,7 @@ from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
 from model.configuration import check
 from model.directory import read_config
-from model.errors import UserError
+from model.errors import RunError, UserError
 from model.picture import ImageConfig
 from model.settings import SearchConfig
 from tasks.evaluate import PREDICTIONS_FILE, compare_with_champion, evaluate
@@ -110,14 +110,16 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
             "device": settings.train.device,
         }  # fmt: skip
         report = evaluate(dataset, run.folder, model_dir, without=[model_dir], **common)
-        champion = registry.champion()
         comparison = {}
-        champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models") if champion is not None else None
-        if champion_dir is not None and read_config(champion_dir) != config:
-            try:
-                comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
-            except UserError as error:  # its pictures are resized otherwise, or it was trained on all the products
-                logger.warning("not compared with the champion: %s", error)
+        try:
+            champion = registry.champion()
+            if champion is not None:
+                champion_dir = registry.fetch(champion["model_uri"], run.workdir / "models")
+                if read_config(champion_dir) != config:
+                    comparison = compare_with_champion(dataset, run.folder, model_dir, champion_dir, **common)
+        # Its pictures are resized otherwise, or it was trained on all the products; or the registry does not answer.
+        except (UserError, RunError) as error:
+            logger.warning("not compared with the champion: %s", error)
         scores = ScoreReport.from_json(report)
         predictions = pd.read_parquet(run.folder / PREDICTIONS_FILE)
         tracked.log_note(

@@ -11,7 +11,9 @@ from flows.named import check_to_train
 from flows.prepare import data_stages
 from flows.reasons import TOLD, catalogue_name
 from flows.settings import Settings
+from model.directory import read_config
 from model.errors import RunError
+from model.warm_start import check_shape
 from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
 from tasks.evaluate import evaluate
@@ -75,6 +77,11 @@ def all_stages(
         tags=environment_tags(),
     )
     try:
+        # Before hours go into the pictures: the registry may not answer, or the champion be of another shape.
+        learning = fetch_warm_start(run.folder, settings.train)
+        if learning.warm_start:
+            weights = Path(learning.warm_start)
+            check_shape(weights, read_config(weights), settings.encoder, settings.decoder)
         dataset, result = data_stages(run, settings, dataset)
         tracked.log_tags({"dataset.id": dataset.id, "dataset.digest": result["dataset_digest"]})
         for split, file in (("training", "train.h5"), ("test", "test.h5")):
@@ -92,7 +99,6 @@ def all_stages(
             logger.warning(warning)
             result["warnings"].append(warning)
         run.note(stage="train")
-        learning = fetch_warm_start(run.folder, settings.train)
         if warning := seen_before(dataset, learning.warm_start):
             logger.warning(warning)
             result["warnings"].append(warning)

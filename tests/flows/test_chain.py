@@ -182,6 +182,19 @@ def test_what_a_kill_left_unlogged_of_the_scores_is_logged_when_the_run_goes_on(
     assert "test/bleu_4" in tracked.history()
 
 
+def test_weights_of_another_shape_are_told_before_any_picture_is_fetched(
+    result: dict[str, Any], work: Path, catalogue: Path
+) -> None:
+    assert result["alias"] == "champion"
+    refused = run(
+        "run", "--catalog", catalogue / "catalog.json", "--image-base-url", catalogue, "--workdir", work / "space",
+        *SMALL, "--set", "image.size_px=48", "--set", "train.warm_start=champion", "--set", "decoder.hidden_size=16",
+        code=2,
+    )  # fmt: skip
+    assert "has decoder.hidden_size=32, and this training has 16" in refused.stderr
+    assert "Fetching pictures" not in refused.stderr
+
+
 def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
     result: dict[str, Any], work: Path, catalogue: Path
 ) -> None:

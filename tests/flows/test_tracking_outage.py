@@ -32,6 +32,12 @@ def test_a_run_without_its_tracking_server_keeps_all_and_prints_the_command_that
     picture = next((shop / "images").rglob("*-0.jpg"))
     [row] = run_json("describe", picture, "--model", result["model_dir"], "--workdir", space)
     assert row["description"]
+    alone = run(
+        "evaluate", "--model", result["model_dir"], "--catalog", shop / "catalog.json", "--image-base-url", shop,
+        "--workdir", space, "--json", *SMALL,
+    )  # fmt: skip
+    assert json.loads(alone.stdout)["scores"]["bleu_4"] == result["scores"]["test"]["bleu_4"]
+    assert "not compared with the champion: MLflow's registry" in alone.stderr
     refused = run("describe", picture, "--workdir", space, code=1)
     assert "did not answer" in refused.stderr
 
