@@ -171,15 +171,24 @@ class Registry:
     def promote(self, version: str) -> None:
         """Make a version the champion; it remembers the one before, for `rollback`.
 
-        Promoted again, it goes on remembering what it did: else two versions could each name the other for ever.
+        One that the champion, or those before it, came after goes on remembering what it did: else two versions could
+        each name the other for ever.
         """
-        before, new = self.champion(), self._numbered(self.name, version)
-        if before is not None and before["version"] != version and new is not None and PREVIOUS_TAG not in new.tags:
+        before = self.champion()
+        if before is not None and version not in self._line(before["version"]):
             self.tag(version, {PREVIOUS_TAG: before["version"]})
         self._ask(self.client.set_registered_model_alias, self.name, CHAMPION, version)
         challenger = self._ask(_by_alias, self.client, self.name, CHALLENGER)
         if challenger is not None and str(challenger.version) == version:
             self._ask(self.client.delete_registered_model_alias, self.name, CHALLENGER)
+
+    def _line(self, version: str) -> list[str]:
+        """A champion and those before it, as far as they are remembered."""
+        found: list[str] = []
+        while version not in found and (one := self._numbered(self.name, version) if version else None) is not None:
+            found.append(version)
+            version = one.tags.get(PREVIOUS_TAG, "")
+        return found
 
     def rollback(self) -> tuple[str, str]:
         """Give the alias back to the champion before; returns (version that lost it, version that has it).

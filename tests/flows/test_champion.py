@@ -13,6 +13,7 @@ from flows.settings import Settings
 from model.picture import ImageConfig
 from tasks.runs import Request, recorded
 from tasks.tracking import registry_of, start_run
+from tasks.tracking.registry import Registry
 
 SETTINGS = Settings(image=ImageConfig(size_px=64))
 REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
@@ -50,6 +51,29 @@ def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path)
     known = same_content(tmp_path, "d", REQUEST)
     assert known is not None
     assert known.run_id == "00000002"
+
+
+def test_a_promotion_that_was_killed_half_way_remembers_who_became_champion_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = registered(tmp_path, None)
+    for _ in range(2):
+        client.create_model_version("ec-descr-gen", str(tmp_path))
+    registry = Registry(SETTINGS.tracking, tmp_path)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as moment:
+        moment.setattr(registry.client, "set_registered_model_alias", killed)
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote("2")
+    registry.promote("3")
+    registry.promote("2")
+    for _ in range(2):  # one that is the champion, or was before it, changes nothing
+        registry.promote("3")
+        registry.promote("2")
+    assert [registry.rollback(), registry.rollback()] == [("2", "3"), ("3", "1")]
 
 
 def test_an_evaluation_that_is_resumed_goes_on_with_the_same_version_though_its_alias_moved(tmp_path: Path) -> None:

@@ -223,6 +223,15 @@ def test_an_address_that_is_none_is_refused_before_a_run_is_started_and_without_
     assert not [*tmp_path.iterdir()], "the same command with a right address finds no run that keeps the wrong one"
 
 
+def test_an_upload_to_an_address_that_is_none_changes_nothing(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start(workdir, "r1")
+    assert upload([str(run.run_dir), "--tracking-uri", "http://[bad"]) == 2
+    assert "must be an address like" in capsys.readouterr().err
+    assert TrackedRun(run.run_dir).run_id == run.run_id
+
+
 def test_a_database_without_its_driver_is_the_users_to_mend(tmp_path: Path) -> None:
     config = TrackingConfig(uri="mysql://u:secret@127.0.0.1:1/db")
     with pytest.raises(UserError, match=r"mysql://127.0.0.1:1/db needs the Python module MySQLdb, which is not inst"):
