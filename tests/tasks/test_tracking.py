@@ -205,7 +205,15 @@ def test_an_experiment_that_would_lead_out_of_its_folder_is_refused_at_once(name
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://u:secret@[bad", "http://u:secret@h:abc", "http://:5000", "postgres://u:secret@h/db"]
+    "uri",
+    [
+        "http://u:secret@[bad",
+        "http://u:secret@h:abc",
+        "http://:5000",
+        "postgres://u:secret@h/db",
+        "foo://bar",
+        "/nowhere/x",
+    ],
 )
 def test_an_address_that_is_none_is_refused_before_a_run_is_started_and_without_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
