@@ -31,7 +31,8 @@ test: $(STAMP) ## format, lint, types, import contracts, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@# One thread each: two processes whose threads wait for each other take ten times as long.
+	@# One thread each: two processes whose threads wait for each other take ten times as long. What several tests need
+	@# stands in fixtures of the session: a module's tests need not follow each other.
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not acceptance" -n 2 --dist worksteal $(PYTEST_FLAGS)
 
 acceptance: $(STAMP) ## the long proofs (up to an hour)

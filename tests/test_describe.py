@@ -19,7 +19,7 @@ from tests.tasks.shapes import COLOURS, SHAPES, make_dataset, train_model
 COUNT = 200
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = make_dataset(tmp_path_factory.mktemp("model") / "dataset", held_out=COUNT)
     found = train_model(dataset, dataset.parent / "run", epochs=24).model_dir
@@ -32,7 +32,7 @@ def titled_colour(number: int) -> str:
     return list(COLOURS)[(number + (number % 10 == 0)) % len(COLOURS)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(model_dir: Path) -> Path:
     """200 products without a description, whose titles name colour and shape; each tenth title names another colour."""
     folder = model_dir.parents[1] / "shop"

@@ -27,7 +27,7 @@ SLOWLY = [*SMALL, "--set", "fetch.chunk_rows=4", "--set", "fetch.concurrency=1",
 RUNS_AT_ONCE = 10
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop") / "shop"
     run("make-catalog", "--items", "40", "--out", folder, "--seed", "3")

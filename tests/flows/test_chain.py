@@ -27,18 +27,18 @@ from tests.command import SMALL, run, run_json
 CATALOGUE_SEED = "3"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("chain")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def catalogue(work: Path) -> Path:
     run("make-catalog", "--items", "40", "--out", work / "shop", "--seed", CATALOGUE_SEED, "--workdir", work / "space")
     return work / "shop"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def result(work: Path, catalogue: Path) -> dict[str, Any]:
     found: dict[str, Any] = run_json(
         "run",

@@ -29,7 +29,7 @@ def prefect(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployments(prefect_server: str) -> dict[str, dict[str, Any]]:
     """What the server made of prefect.yaml, by name."""
     prefect("work-pool", "create", "--type", "process", POOL)
@@ -37,7 +37,7 @@ def deployments(prefect_server: str) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in ask(prefect_server, "/deployments/filter", {})}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployment(deployments: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return deployments["full"]
 

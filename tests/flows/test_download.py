@@ -32,12 +32,12 @@ def server() -> Iterator[FaultyServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalog(tmp_path_factory.mktemp("shop") / "catalog.jsonl", RECORDS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def digest(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of the dataset, when nothing comes between."""
     with FaultyServer() as server:

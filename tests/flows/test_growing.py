@@ -17,7 +17,7 @@ from tests.flows import services
 from tests.tasks.mlflow_server import MLFLOW, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop") / "shop"
     run("make-catalog", "--items", "40", "--out", folder, "--seed", "3")
@@ -46,7 +46,7 @@ def test_chunks_on_a_dask_cluster_give_the_same_dataset(shop: Path, tmp_path: Pa
         assert found["pictures"] == here["pictures"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Settings under which the number of processes changes nothing but rounding: no dropout, fixed batch norms."""
     torch.manual_seed(0)

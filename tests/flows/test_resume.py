@@ -24,14 +24,14 @@ SLOWLY = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     run("make-catalog", "--items", "40", "--out", folder / "shop", "--seed", "3")
     return folder / "shop"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found: dict[str, Any] = run_json(*request(shop, str(shop), tmp_path_factory.mktemp("undisturbed")))
     return found

@@ -37,7 +37,7 @@ SMALL = ["--preset", "demo", *SETTINGS]
 POOR, GOOD = ["--set", "train.epochs=1"], ["--set", "train.epochs=10"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of coloured shapes, and two catalogues: yesterday's, and today's with new products."""
     folder = tmp_path_factory.mktemp("shop")
@@ -77,17 +77,17 @@ class Story:
         return str(self.client.get_model_version_by_alias("ec-descr-gen", "champion").version)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def story(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(shop, tmp_path_factory.mktemp("story"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def first(story: Story) -> dict[str, Any]:
     return story.retrain(story.shop / "yesterday.jsonl", *POOR)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def again(story: Story, first: dict[str, Any]) -> dict[str, Any]:
     """The same catalogue, its lines turned round, without a preset: with the settings of the champion's run."""
     del first
@@ -101,7 +101,7 @@ def again(story: Story, first: dict[str, Any]) -> dict[str, Any]:
     return {**found, "states": states, "trainings": len([*story.workdir.glob("runs/*/training")])}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def published(story: Story, again: dict[str, Any], prefect_server: str) -> dict[str, Any]:
     del again
     done = run(
@@ -112,24 +112,24 @@ def published(story: Story, again: dict[str, Any], prefect_server: str) -> dict[
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def better(story: Story, published: dict[str, Any]) -> dict[str, Any]:
     return story.retrain(Path(published["path"]), *GOOD)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def worse(story: Story, better: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
     del better
     return story.retrain(Path(published["path"]), *POOR, "--set", "train.seed=2")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def handful(story: Story, worse: dict[str, Any]) -> dict[str, Any]:
     del worse
     return story.retrain(story.shop / "today.jsonl", *POOR, "--set", "sample.test=5")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rolled_back(story: Story, worse: dict[str, Any], handful: dict[str, Any]) -> list[Any]:
     """Back from the third version, which was no better, to the second, to the first, and no further."""
     del handful

@@ -16,7 +16,7 @@ from model.settings import DecoderConfig, EncoderConfig
 TINY = EncoderConfig(name="resnet18", weights="none", grid=0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def resnet18_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"

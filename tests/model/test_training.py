@@ -41,12 +41,12 @@ from tests.model.parts import COLOURS, DECODER, ENCODER, EVERYTHING, SEARCH, inf
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data(tmp_path_factory.mktemp("data"), train=10, references=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ResNet-18 weights in a file: with batch norm, unlike SqueezeNet's."""
     torch.manual_seed(0)

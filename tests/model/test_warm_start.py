@@ -14,7 +14,7 @@ from model.warm_start import start_from
 from tests.model.parts import DECODER, ENCODER, run_training, write_data
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("champion")
     found: Path = run_training(write_data(folder / "data", train=48), folder / "run", epochs=1).model_dir

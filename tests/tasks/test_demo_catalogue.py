@@ -22,18 +22,18 @@ ITEMS, SPLIT_SEED = 240, 7
 FACAD_FIELDS = ["id", "images", "title", "description", "detail_info", "categoryid", "category", "attr", "attrid"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> DemoCatalogue:
     return make_catalog(ITEMS, tmp_path_factory.mktemp("demo"), 3, split_seed=SPLIT_SEED, processes=1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def records(made: DemoCatalogue) -> list[dict[str, Any]]:
     loaded: list[dict[str, Any]] = json.loads(made.catalog.read_text())
     return loaded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def answers(made: DemoCatalogue) -> dict[str, Any]:
     return read_answers(made.folder)
 

@@ -18,7 +18,7 @@ from tasks.scoring.baselines import constant_sentence
 SPLIT_SEED = 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def planned() -> list[Planned]:
     return plan_products(3600, 0, SPLIT_SEED)[0]
 

@@ -28,13 +28,13 @@ COUNT = 48
 FETCH = FetchConfig(attempts=2, backoff_s=0.01, connect_timeout_s=2, read_timeout_s=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = make_dataset(tmp_path_factory.mktemp("model") / "dataset")
     return train_model(dataset, dataset.parent / "run", epochs=10).model_dir
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(model_dir: Path) -> Path:
     """A folder of pictures, and a catalogue of the products that they show; three of four lack a description."""
     folder = model_dir.parents[1] / "shop"

@@ -17,13 +17,13 @@ from tests.tasks.killed_fetch import CHUNK_ROWS, PLACES, TARGETS, dataset
 PROJECT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[FaultyServer]:
     with FaultyServer() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Counter[str]]:
     """The digest of a run that nobody disturbs, and how often it asks for each picture."""
     with FaultyServer() as server:

@@ -24,17 +24,17 @@ SEARCH = SearchConfig(beam_size=2, max_words=12)
 CONFIG = ScoreConfig(bertscore="never", intervals=100)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("shapes") / "dataset")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(dataset: Path) -> TrainResult:
     return train_model(dataset, dataset.parent / "run", epochs=24)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def evaluated(dataset: Path, trained: TrainResult) -> Evaluation:
     return evaluate_model(trained.model_dir, read_products(dataset, data="shapes"), search=SEARCH, config=CONFIG)
 

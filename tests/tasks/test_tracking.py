@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings(
 QUIET = TrackingConfig(system_metrics=False, timeout_s=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workdir with a fresh store: making one takes seconds, copying it none."""
     workdir = tmp_path_factory.mktemp("store")

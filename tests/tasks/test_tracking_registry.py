@@ -61,7 +61,7 @@ class Made:
     descriptions: list[str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     workdir = tmp_path_factory.mktemp("registry")
     dataset = make_dataset(workdir / "dataset")
@@ -141,7 +141,7 @@ def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_pa
 GATED = TrackingConfig(system_metrics=False, timeout_s=5, model_name="gated")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rivals(made: Made) -> list[TrackedRun]:
     """Three runs of one registered model; the first one's version is the champion."""
     runs = [start(made.workdir, f"rival{number}", GATED) for number in (1, 2, 3)]
