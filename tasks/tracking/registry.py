@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -282,12 +283,14 @@ class Registry:
                 )
             return found
         name, _, number = name.partition("/")
-        numbered = self._numbered(name, number) if number.isdecimal() else None
+        numbered = self._numbered(name, number)
         if numbered is None:
             raise UserError(f"{model_uri}: there is no such version in {self.shown}")
         return numbered
 
     def _numbered(self, name: str, number: str) -> "ModelVersion | None":
+        if not re.fullmatch(r"[0-9]{1,9}", number) or "'" in name:  # what MLflow could not even be asked
+            return None
         wanted = f"name = '{name}' and version_number = {number}"
         versions: list[ModelVersion] = self._ask(self.client.search_model_versions, wanted)
         return versions[0] if versions else None

@@ -242,8 +242,11 @@ def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Pa
             Describer.load(folder, device="cpu")
         assert registry.fetch("models:/ec-descr-gen/1", tmp_path) == folder
         Describer.load(folder, device="cpu")
-    with pytest.raises(UserError, match="models:/ec-descr-gen/99: there is no such version"):
-        registry.fetch("models:/ec-descr-gen/99", tmp_path)
+    for nobody in ("ec-descr-gen/99", f"ec-descr-gen/{'9' * 20}", "ec'descr/1", "ec-descr-gen/latest", "ec-descr-gen"):
+        with pytest.raises(UserError, match=f"models:/{nobody}: there is no such version"):
+            registry.fetch(f"models:/{nobody}", tmp_path)
+    with pytest.raises(UserError, match="models:/ec'descr@champion: no version of"):
+        registry.fetch("models:/ec'descr@champion", tmp_path)
 
 
 def test_the_same_version_of_another_registry_is_another_model(made: Made, tmp_path: Path) -> None:
