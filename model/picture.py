@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 
 from model.bicubic import RESIZER, resize
 from model.configuration import check, check_choice, setting
-from model.jpeg import last_bits_db, without_last_bits
+from model.jpeg import SCAN, last_bits_db, without_last_bits
 
 RESIZE_RULES = ("squash", "crop", "pad")
 # What shops serve, the most frequent first. Pillow's other formats stay shut: some start other programs (EPS).
@@ -25,7 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF")
 MAX_PIXELS = 64_000_000
 # A scan of a progressive JPEG goes through the whole picture and may be twelve bytes long: a file of some megabytes
 # could keep a thread busy for hours. Usual are 10.
-SCAN, MAX_SCANS = b"\xff\xda", 500
+MAX_SCANS = 500
 MIN_SIDE_PX = 4  # less is a tracking pixel, not a product
 # Shrinking begins by what costs least: a JPEG decoded at 1/2, 1/4 or 1/8. At least this many times the size asked for,
 # along both sides, is left to the bicubic filter. Measured in docs/experiments.md: at 1.5 the hardest pictures stay
@@ -116,7 +116,7 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
         raise PictureError("too_many_pixels", f"{width}×{height}")
     if min(width, height) < MIN_SIDE_PX:
         raise PictureError("too_small", f"{width}×{height}")
-    if image.format in {"JPEG", "MPO"} and (scans := data.count(SCAN)) > MAX_SCANS:
+    if image.format in {"JPEG", "MPO"} and (scans := data.count(bytes([0xFF, SCAN]))) > MAX_SCANS:
         raise PictureError("too_many_scans", f"{scans}")
     orientation = _orientation(image)
     target = _target_size(width, height, config)

@@ -53,8 +53,12 @@ def normalise_url(url: str) -> str:
 
 def without_secrets(url: str) -> str:
     """The url as it may be shown: no user, no password, no query, no fragment; a path stays as it is."""
-    shown = url.partition("#")[0].partition("?")[0]
-    return _USER.sub("//", shown)
+    return _USER.sub("//", _without_query(url))
+
+
+def _without_query(url: str) -> str:
+    """The url without query and fragment."""
+    return url.partition("#")[0].partition("?")[0]
 
 
 def resolve_url(url: str, base: str) -> str | Path:
@@ -72,7 +76,7 @@ def resolve_url(url: str, base: str) -> str | Path:
     if not base:
         raise ValueError(f"{url!r} is relative and no --image-base-url is given")
     if is_web(base):
-        folder_url = base.partition("#")[0].partition("?")[0]  # urljoin would take the folder's name for a query's end
+        folder_url = _without_query(base)  # urljoin would take the folder's name for a query's end
         return urljoin(folder_url.rstrip("/") + "/", quote(url.lstrip("/"), safe="/%?=&;,+~@!$'()*"))
     folder = Path(base).resolve()
     path = (folder / url.lstrip("/")).resolve()
