@@ -12,7 +12,8 @@ _MARKUP = re.compile(r"<[/!]?[a-zA-Z\-]|&(?:[a-zA-Z]|#[0-9xX])")
 _UNSEEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style|template|noscript)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL
 )
-_TAG = re.compile(r"""<[/!]?([a-zA-Z][a-zA-Z0-9:\-]*)(?:(?:[^<>"']|"[^"<]*"|'[^'<]*')*+>|[^<>]*>)""")
+_TAG = re.compile(r"""<([/!]?)([a-zA-Z][a-zA-Z0-9:\-]*)((?:[^<>"']|"[^"<]*"|'[^'<]*')*+|[^<>]*)>""")
+_END = re.compile(r"</([a-zA-Z][a-zA-Z0-9:\-]*)")
 _INLINE = frozenset(
     {"a", "abbr", "b", "bdi", "bdo", "code", "em", "font", "i", "mark"}
     | {"s", "small", "span", "strike", "strong", "sub", "sup", "u", "wbr"}
@@ -25,6 +26,13 @@ def strip_html(text: str) -> str:
     if ("<" not in text and "&" not in text) or not _MARKUP.search(text):
         return text
     text = _UNSEEN.sub(" ", text)
-    # Words on both sides of a block are two words; a tag inside a line parts none.
-    text = _TAG.sub(lambda tag: "" if tag[1].lower() in _INLINE else " ", text)
-    return _SPACES.sub(" ", html.unescape(text)).strip()
+    ended = {name.lower() for name in _END.findall(text)}
+
+    def shown(tag: re.Match[str]) -> str:
+        mark, name, rest = tag[1], tag[2].lower(), tag[3]
+        if not mark and rest.strip(" \t\r\n/") and "=" not in rest and name not in ended:
+            return tag[0]  # "size <M and > 3": words, no attributes, and nothing ends it
+        # Words on both sides of a block are two words; a tag inside a line parts none.
+        return "" if name in _INLINE else " "
+
+    return _SPACES.sub(" ", html.unescape(_TAG.sub(shown, text))).strip()

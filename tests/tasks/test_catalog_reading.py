@@ -238,6 +238,9 @@ def test_columns_are_mapped_by_configuration_and_html_is_stripped(tmp_path: Path
         ("<a title=\"5 > 3\" href='x'>link</a>, <p class=it's>next", "link, next"),
         ("R&D and B&amp;B, 3 <4", "R&D and B&B, 3 <4"),
         ("shown<!-- to the end", "shown"),
+        ("size <M and > 3, <b>soft</b>", "size <M and > 3, soft"),
+        ("ask <shop@a.example> &amp; wait", "ask <shop@a.example> & wait"),
+        ("<!DOCTYPE html><td nowrap>one</td><br clear=all / >two<hr/>three", "one two three"),
     ],
 )
 def test_html_becomes_the_text_that_a_reader_sees(html: str, text: str) -> None:
