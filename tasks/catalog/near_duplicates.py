@@ -36,16 +36,18 @@ def near_duplicates_across(texts: Sequence[str], split_rank: Rows, min_jaccard: 
     shingles, offsets = _shingles(texts)
     signatures = _signatures(shingles, offsets)
     found: dict[int, int] = {}
+    settled = np.zeros(len(texts), bool)
     for rank in (0, 1):
         high = np.flatnonzero(split_rank > rank)
+        low = np.flatnonzero(split_rank == rank)
         for band in _bands(signatures, min_jaccard):
-            low = np.flatnonzero(split_rank == rank)
-            for one, other in _candidates(band, low, high):
+            for one, other in _candidates(band, low, high, settled):
                 alike = (signatures[one] == signatures[other]).mean(axis=1)
                 close = alike >= min_jaccard - ESTIMATE_MARGIN
                 for row, repeated in zip(one[close].tolist(), other[close].tolist(), strict=True):
-                    if row not in found and _jaccard(shingles, offsets, row, repeated) >= min_jaccard:
+                    if not settled[row] and _jaccard(shingles, offsets, row, repeated) >= min_jaccard:
                         found[row] = repeated
+                        settled[row] = True
     return sorted(found.items())
 
 
@@ -114,20 +116,20 @@ def _bands(signatures: npt.NDArray[np.uint32], min_jaccard: float) -> Iterator[H
         yield band
 
 
-def _candidates(band: Hashes, low: Rows, high: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of a row of `low` and one of `high` whose band agrees, some at a time."""
+def _candidates(band: Hashes, low: Rows, high: Rows, settled: npt.NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
+    """Pairs of a row of `low` and one of `high` whose band agrees, some at a time.
+
+    Each unsettled row gets its next few: where thousands of texts are alike, one pair settles most rows.
+    """
     high = high[np.argsort(band[high], kind="stable")]
-    left = np.searchsorted(band[high], band[low], "left")
-    count = np.searchsorted(band[high], band[low], "right") - left
-    low, left, count = low[count > 0], left[count > 0], count[count > 0]
-    ends = np.cumsum(count)
-    begin = 0
-    while begin < len(low):
-        stop = max(begin + 1, int(np.searchsorted(ends, (ends[begin - 1] if begin else 0) + PAIRS_AT_ONCE, "right")))
-        repeats = count[begin:stop]
-        within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-        yield np.repeat(low[begin:stop], repeats), high[np.repeat(left[begin:stop], repeats) + within]
-        begin = stop
+    following = np.searchsorted(band[high], band[low], "left")
+    ends = np.searchsorted(band[high], band[low], "right")
+    while len(open_rows := np.flatnonzero((following < ends) & ~settled[low])[:PAIRS_AT_ONCE]):
+        begins = following[open_rows]
+        count = np.minimum(ends[open_rows] - begins, PAIRS_AT_ONCE // len(open_rows))
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        following[open_rows] += count
+        yield np.repeat(low[open_rows], count), high[np.repeat(begins, count) + within]
 
 
 def _jaccard(shingles: Hashes, offsets: Rows, one: int, other: int) -> float:

@@ -1,6 +1,7 @@
 """De-duplication and splits: against a slow plain reading of the rules, and what must hold whatever comes."""
 
 import random
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -186,6 +187,15 @@ def test_minhash_finds_what_comparing_every_pair_finds(threshold: float) -> None
     assert len(expected - set(found)) <= len(expected) // 200
     assert len(expected) > 30
     assert all(plain_jaccard(texts[low], texts[high]) >= threshold for low, high in found.items())
+
+
+def test_thousands_of_texts_that_differ_in_one_word_are_not_each_compared_with_each() -> None:
+    template = " ".join(f"word{number}" for number in range(80))
+    ranks = np.arange(16_000, dtype=np.int64) % 9 // 7  # seven in nine are for training
+    start = time.process_time()
+    found = near_duplicates_across([f"{template} number {number} end" for number in range(16_000)], ranks, 0.9)
+    assert time.process_time() - start < 20  # each with each takes minutes
+    assert len(found) == (ranks == 0).sum()
 
 
 def test_no_texts_have_no_near_duplicates() -> None:
