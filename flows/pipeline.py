@@ -16,7 +16,7 @@ from model.errors import RunError
 from model.warm_start import check_shape
 from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
-from tasks.evaluate import evaluate
+from tasks.evaluate import check_writers, evaluate
 from tasks.promote import promote
 from tasks.read import Dataset
 from tasks.register import register
@@ -98,6 +98,8 @@ def all_stages(
         if warning := too_few_to_learn(result["records"]["sampled"]["train"]):
             logger.warning(warning)
             result["warnings"].append(warning)
+        trained_before = [Path(learning.warm_start)] if learning.warm_start else []
+        check_writers(dataset, settings.score, catalog=Path(request.catalog).name, without=trained_before)
         run.note(stage="train")
         if warning := seen_before(dataset, learning.warm_start):
             logger.warning(warning)
@@ -120,7 +122,7 @@ def all_stages(
             search=settings.search,
             config=settings.score,
             catalog=Path(request.catalog).name,
-            without=[Path(learning.warm_start)] if learning.warm_start else [],
+            without=trained_before,
             device=settings.train.device,
         )
         run.note(stage="register")

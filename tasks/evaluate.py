@@ -158,18 +158,32 @@ def side_by_side(
     return compared
 
 
+def check_writers(dataset: Dataset, config: ScoreConfig, *, catalog: str, without: Sequence[Path] = ()) -> None:
+    """Check before hours of training that other writers describe what will be scored.
+
+    Raises:
+        UserError: a file cannot be read, or says nothing of a product.
+    """
+    if config.writers:
+        other_writers(config.writers, held_out(dataset, catalog, "", without))
+
+
 def read_writers(files: dict[str, str]) -> dict[str, dict[str, str]]:
     """The files of other writers: name -> record id -> text.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or holds something else.
     """
     writers = {}
     for name, path in files.items():
+        where = f"score.writers.{name} = {path}"
         try:
-            writers[name] = {str(record_id): str(text) for record_id, text in read_json(Path(path)).items()}
-        except (OSError, ValueError, AttributeError) as error:
-            raise UserError(f"score.writers.{name} = {path} is no JSON object {{record id: text}}: {error}") from None
+            texts = dict(read_json(Path(path)).items())
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            raise UserError(f"{where} is no JSON object {{record id: text}}: {error}") from None
+        if odd := [record_id for record_id, text in texts.items() if not isinstance(text, str)]:
+            raise UserError(f"{where} says of {odd[0]} what is no text: write {{record id: text}}")
+        writers[name] = texts
     return writers
 
 
@@ -184,7 +198,8 @@ def other_writers(files: dict[str, str], products: Products) -> dict[str, dict[s
         missing = [record_id for record_id in products.table["record_id"] if record_id not in texts]
         if missing:
             raise UserError(
-                f"score.writers.{name} = {files[name]} says nothing of {len(missing)} products, such as {missing[0]}"
+                f"score.writers.{name} = {files[name]} says nothing of {len(missing):,} products, such as "
+                f"{missing[0]}: let it describe each product that is scored"
             )
         writers[name] = {record_id: tokenize(texts[record_id]) for record_id in products.table["record_id"]}
     return writers

@@ -210,6 +210,27 @@ def test_an_evaluation_looks_for_what_it_was_told_before_the_catalogue_is_read(
     assert {path.name for path in (tmp_path / "w").iterdir()} == {"runs", "lock"}
 
 
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ({"0": "a shirt"}, "products, such as"),
+        ({str(number): None for number in range(40)}, "says of 0 what is no text"),
+    ],
+)
+def test_a_writer_who_cannot_be_scored_is_told_before_training_begins(
+    tmp_path: Path, texts: dict[str, Any], says: str
+) -> None:
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    run("make-catalog", "--items", "40", "--out", tmp_path / "shop", "--seed", "3", "--workdir", tmp_path / "w")
+    line = refused(
+        "run", "--catalog", tmp_path / "shop" / "catalog.json", "--image-base-url", tmp_path / "shop",
+        "--workdir", tmp_path / "w", *SMALL, "--set", f"score.writers.person={tmp_path / 'texts.json'}",
+    )  # fmt: skip
+    assert f"score.writers.person = {tmp_path / 'texts.json'} says" in line
+    assert says in line
+    assert not list((tmp_path / "w").glob("runs/*/training"))
+
+
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "thesis.txt").write_text("years of work")
