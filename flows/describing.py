@@ -36,6 +36,9 @@ def describe(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
         raise UserError(f"--out {out} ends in neither {' nor '.join(SUFFIXES)}: name the file of drafts so")
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder: name a file")
+    catalog = Path(options.catalog or "")
+    if out is not None and out.is_file() and catalog.is_file() and out.samefile(catalog):
+        raise UserError(f"--out {out} is the catalogue itself, and drafts are no descriptions yet: name another file")
     settings = _settings(options)
     asked, named = _asked(options, settings)
     on_drafted = _attention(options.attention, len(asked)) if options.attention is not None else lambda _: None

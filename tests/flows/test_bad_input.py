@@ -248,6 +248,7 @@ def test_a_catalogue_that_was_not_drawn_here_is_not_drawn_over(tmp_path: Path) -
     ("arguments", "says"),
     [
         (["p.jpg", "--out", "folder.csv"], "--out folder.csv is a folder: name a file"),
+        (["--catalog", "shop.csv", "--out", "./shop.csv"], "--out shop.csv is the catalogue itself"),
         (["p.jpg", "--attention", "folder.png"], "--attention folder.png cannot be written: folder.png is in its"),
         (["p.jpg", "--attention", "p.jpg/x"], "--attention p.jpg/x cannot be written: p.jpg is in its place"),
         (["p.jpg", "--attention", "p.jpg/x.png"], "--attention p.jpg/x.png cannot be written: p.jpg is in its place"),
@@ -263,6 +264,7 @@ def test_describe_says_what_stands_in_its_way_before_it_describes_anything(
     monkeypatch.chdir(tmp_path)
     for folder in ("folder.csv", "folder.png", "latin"):
         Path(folder).mkdir()
+    Path("shop.csv").write_text("id,image_url,description\n1,p.jpg,\n")
     for name in ("p.jpg", "latin/caf\udce9.jpg"):
         Path(name).write_bytes(b"")
     assert main(["describe", *arguments]) == 2
