@@ -103,9 +103,14 @@ def products(catalog: Path, config: CatalogConfig, *, image_base_url: str, only_
     found = read_catalog(
         catalog, config, image_base_url=image_base_url, descriptions="missing" if only_missing else "any"
     )
+    rejected = found.rejected.to_pylist()
+    # A product of several rows, a picture or a size each, often has its description in one of them alone.
+    described = {row["id"] for row in rejected if row["reason"] == HAS_DESCRIPTION}
     asked = {}
     left_out: Counter[str] = Counter()
     for row in found.records.select(["record_id", "url", "title", "attr"]).to_pylist():
+        if row["record_id"] in described:
+            continue
         address = resolve(row["url"], image_base_url or None)
         asked[row["record_id"]] = Asked(
             picture="" if isinstance(address, Failed) else address.shown,
@@ -114,9 +119,9 @@ def products(catalog: Path, config: CatalogConfig, *, image_base_url: str, only_
             title=row["title"],
             attributes=tuple(row["attr"]),
         )
-    for row in found.rejected.to_pylist():
+    for row in rejected:
         reason = row["reason"]
-        if reason == HAS_DESCRIPTION:
+        if row["id"] and row["id"] in described:
             continue
         if row["id"] and row["id"] not in asked:
             asked[row["id"]] = Asked(picture="", address=Failed(reason=reason, detail=row["detail"]), id=row["id"])

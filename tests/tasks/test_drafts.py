@@ -265,6 +265,14 @@ def test_products_whose_picture_cannot_be_had_have_a_row_too(drafter: Drafter, s
     assert "6" in {one.id for one in everything.asked}
 
 
+def test_a_product_that_has_its_description_in_another_of_its_rows_is_not_drafted(tmp_path: Path) -> None:
+    rows = ["hat,0.png,A hat.", "hat,1.png,", "hat,,", "coat,2.png,", "coat,3.png,"]
+    (tmp_path / "c.csv").write_text("\n".join(["id,image_url,description", *rows]))
+    found = products(tmp_path / "c.csv", CatalogConfig(), image_base_url=str(tmp_path), only_missing=True)
+    assert [one.id for one in found.asked] == ["coat"]
+    assert found.left_out == {"duplicate id": 1}
+
+
 @pytest.mark.parametrize("name", ["drafts.csv", "drafts.json"])
 def test_rows_come_back_as_they_were_written(name: str, tmp_path: Path) -> None:
     rows = [
