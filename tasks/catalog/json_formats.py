@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -53,10 +54,13 @@ def read_json_lines(source: Source, max_record_bytes: int) -> Iterator[Batch]:
 
 
 def parse_record(text: bytes) -> Any:
-    """One JSON value, or the fault that it has."""
+    """One JSON value, or the fault that it has. NaN, which Python writes for a number that is none, is none."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if b"NaN" in text or b"Infinity" in text:
+            with suppress(ValueError, RecursionError):
+                return _without_surrogates(_DECODER.decode(text.decode()))
         try:
             text.decode()
         except UnicodeDecodeError as broken:

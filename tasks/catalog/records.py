@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from math import isnan
 from typing import Any, Literal, NamedTuple
 
 from tasks.catalog.html_text import strip_html
@@ -185,7 +186,8 @@ def _first_picture(images: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
-    return "" if value is None or isinstance(value, list | dict) else str(value)
+    absent = value is None or isinstance(value, list | dict) or (isinstance(value, float) and isnan(value))
+    return "" if absent else str(value)
 
 
 def _words(value: Any) -> list[str]:

@@ -178,6 +178,18 @@ def test_values_that_are_no_records_are_counted(read: Callable[..., Catalog]) ->
     assert catalog.read == 9
 
 
+def test_a_number_that_is_none_costs_no_record_and_is_no_text(read: Callable[..., Catalog]) -> None:
+    odd = b'{"id": 7, "image_url": "https://a.b/7.jpg", "description": "caf\xc3\xa9", "title": NaN, "price": -Infinity}'
+    lone = odd.replace(b"caf", rb"\ud800")
+    for content in (b"[" + LINES[0] + b"," + odd + b"]", LINES[0] + b"\n" + odd):
+        catalog = read(content)
+        assert catalog.records.select(["record_id", "title"]).to_pylist() == [
+            {"record_id": "0", "title": ""}, {"record_id": "7", "title": ""},
+        ]  # fmt: skip
+    for broken, reason in ((odd[:-1], "broken JSON"), (lone, "broken UTF-8"), (odd + b" x", "broken JSON")):
+        assert rejections(read(LINES[0] + b"\n" + broken)) == [("line 2", reason)]
+
+
 def test_nul_bytes_reject_their_record(read: Callable[..., Catalog]) -> None:
     escaped = LINES[1].replace(b"dress", rb"dr\u0000ss")
     raw = LINES[1].replace(b"dress", b"dr\0ss")
