@@ -20,7 +20,7 @@ from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
 from tasks.pictures.client import Answer
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
 from tasks.pictures.life import proof_of_life
-from tasks.pictures.outcome import NOT_ASKED, Failed, Fetched, Outcome
+from tasks.pictures.outcome import CIRCUIT_OPEN, NOT_ASKED, Failed, Fetched, Outcome
 from tasks.pictures.reuse import find_reusable
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample
@@ -349,7 +349,12 @@ def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], rows: int, config
     Raises:
         RunError: naming the share, the reasons and what to do.
     """
-    reasons = Counter(outcome.reason for outcome in outcomes if not outcome.settled and outcome.reason != NOT_ASKED)
+    reasons = Counter(
+        # That a host is left alone helps nobody who is not told what it did.
+        f"{outcome.reason} {outcome.detail}" if outcome.reason == CIRCUIT_OPEN else outcome.reason
+        for outcome in outcomes
+        if not outcome.settled and outcome.reason != NOT_ASKED
+    )
     passing = reasons.total()
     if passing <= _most_failures(rows, config):
         return

@@ -34,6 +34,7 @@ class Host:
     failures_in_a_row: int = 0
     closed_until: float = 0.0
     closed_for: str = CIRCUIT_OPEN
+    last_failure: str = ""
     reopened: bool = False
     asked_again: bool = False  # since it was reopened
 
@@ -44,7 +45,7 @@ class Host:
         """A failure while the host is closed; None when it may be asked."""
         now = time.monotonic()
         if now < self.closed_until:
-            return Failed(reason=self.closed_for, detail="the host is left alone for a while")
+            return Failed(reason=self.closed_for, detail=f"after {self.last_failure}")
         if self.failures_in_a_row >= self.config.breaker_failures:
             # Half open: this one request is let through, and others only if it brings an answer.
             self._close(self.config.breaker_s, CIRCUIT_OPEN)
@@ -66,13 +67,14 @@ class Host:
         if failure is None or not failure.passing:
             self.alive, self.pauses_in_a_row = True, 0
             self._forget_failures()
-        elif failure.retry_after_s is not None:
-            if failure.retry_after_s > self.config.retry_after_max_s:
-                self._close(failure.retry_after_s, failure.reason)
-            else:
-                self._pause(failure.retry_after_s)
-        else:
+            return
+        self.last_failure = failure.reason
+        if failure.retry_after_s is None:
             self._note_silence(failure)
+        elif failure.retry_after_s > self.config.retry_after_max_s:
+            self._close(failure.retry_after_s, failure.reason)
+        else:
+            self._pause(failure.retry_after_s)
 
     def _note_silence(self, failure: Failed) -> None:
         """Learn from a failure that may pass and says nothing about when."""
