@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import pydantic
+
 from model.errors import RunError, UserError
 from model.files import read_json, write_json
 from tasks.lock import hold, lock_facts, workdir_lock
@@ -69,6 +71,9 @@ class RunRecord:
         return self.state in {"failed", "killed"}
 
 
+_RECORDS = pydantic.TypeAdapter(RunRecord)
+
+
 def run_folder(workdir: Path, run_id: str) -> Path:
     """Where a run keeps its checkpoints, model and results."""
     return workdir / "runs" / run_id
@@ -97,9 +102,11 @@ def _stored(workdir: Path, run_id: str) -> RunRecord | None:
     if not path.is_file():
         return None
     try:
-        values = read_json(path)
-        return RunRecord(**{**values, "request": Request(**values["request"])})
-    except (ValueError, KeyError, TypeError):
+        record = _RECORDS.validate_python(read_json(path))
+        if record.run_id != run_id:  # a copy of another run's folder
+            raise ValueError(record.run_id)
+        return record
+    except ValueError:  # no JSON, or not what a record is
         logger.warning("%s is damaged, so this run is left out: clean --unfinished removes it", path)
         return None
 

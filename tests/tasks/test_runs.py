@@ -1,10 +1,14 @@
 """What the records of runs say together."""
 
 import errno
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from model.files import read_json
 from tasks.lock import try_lock
 from tasks.runs import Request, all_runs, latest_tracking, recorded, tracking_of_models
 from tasks.tracking.config import TrackingConfig
@@ -52,14 +56,31 @@ def test_a_record_whose_addresses_may_hold_a_password_is_for_its_owner_alone(tmp
     assert (tmp_path / "runs" / "00000001" / "run.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "\0\0\0", "{}", "[]", '{"request": {}}'])
+def changed(record: dict[str, Any], **values: Any) -> str:
+    return json.dumps(record | values)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "",
+        lambda _: "\0\0\0",
+        lambda _: "{}",
+        lambda _: "[]",
+        lambda _: '{"request": {}}',
+        lambda record: changed(record, started_at=None),
+        lambda record: changed(record, state="odd"),
+        lambda record: changed(record, request=record["request"] | {"settings": []}),
+        lambda record: changed(record, run_id="00000001"),  # a copy of another run's folder
+    ],
+)
 def test_a_damaged_record_hides_its_own_run_alone_and_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[dict[str, Any]], str]
 ) -> None:
     make_run(tmp_path, "00000001", "pipeline", experiment="shop")
     make_run(tmp_path, "00000002", "pipeline", experiment="shop")
     damaged = tmp_path / "runs" / "00000002" / "run.json"
-    damaged.write_text(content)
+    damaged.write_text(damage(read_json(damaged)))
     assert [record.run_id for record in all_runs(tmp_path)] == ["00000001"]
     assert str(damaged) in caplog.text
 
