@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -162,7 +162,11 @@ def latest_tracking(runs: list[RunRecord]) -> TrackingConfig | None:
         return makes_a_model and run.state == "completed", makes_a_model
 
     tracked = max((run for run in runs if run.request.flow != "prepare"), key=rank, default=None)
-    return None if tracked is None else TrackingConfig(**tracked.request.settings["tracking"])
+    if tracked is None:
+        return None
+    known = {part.name for part in fields(TrackingConfig)}  # another release may have had others
+    given = tracked.request.settings.get("tracking", {})
+    return TrackingConfig(**{name: value for name, value in given.items() if name in known})
 
 
 def tracking_of_models(workdir: Path, given: TrackingConfig) -> TrackingConfig:

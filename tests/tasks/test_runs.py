@@ -42,6 +42,13 @@ def test_an_evaluation_and_a_failed_run_elsewhere_do_not_lead_away_from_the_cham
     assert tracking.experiment == "shop"
 
 
+def test_a_run_of_another_release_still_says_where_its_champion_is(tmp_path: Path) -> None:
+    settings = {"tracking": {"experiment": "shop", "a setting that is no more": 1}}
+    with recorded(tmp_path, "00000001", Request(flow="pipeline", catalog="c", image_base_url="", settings=settings)):
+        pass
+    assert latest_tracking(all_runs(tmp_path)) == TrackingConfig(experiment="shop")
+
+
 def test_a_setting_that_names_no_place_leads_nowhere_else(tmp_path: Path) -> None:
     make_run(tmp_path, "00000001", "pipeline", experiment="shop")
     slow = TrackingConfig(timeout_s=60)
