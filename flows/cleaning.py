@@ -23,8 +23,8 @@ Shown = tuple[Any, Callable[[Any], None]]
 def clean(options: argparse.Namespace) -> Shown:
     """Keep the datasets that an unfinished run or the champion needs and the latest N of the others.
 
-    With `--unfinished` failed and killed runs, and those whose record cannot be read, are given up: their folders go,
-    and they need nothing any more.
+    With `--unfinished` failed, killed and refused runs, and those whose record cannot be read, are given up: their
+    folders go, and they need nothing any more.
 
     Raises:
         UserError: N is negative, or there is no such working directory.
@@ -39,7 +39,8 @@ def clean(options: argparse.Namespace) -> Shown:
         folders = {path.parent for path in (workdir / "runs").glob("*/run.json")}
         runs = all_runs(workdir)
         unreadable = sorted(folders - {run_folder(workdir, record.run_id) for record in runs})
-        given_up = [record for record in runs if record.unfinished] if options.unfinished else []
+        going_too = {"failed", "killed", "refused"} if options.unfinished else set()
+        given_up = [record for record in runs if record.state in going_too]
         runs = [record for record in runs if record not in given_up]
         needed = {
             record.dataset_id: f"run {record.run_id} is unfinished" for record in runs if record.state != "completed"

@@ -226,7 +226,9 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
     clean.set_defaults(again="the same command")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
-    clean.add_argument("--unfinished", action="store_true", help="give up failed, killed and unreadable runs: they go")
+    clean.add_argument(
+        "--unfinished", action="store_true", help="give up failed, killed, refused and unreadable runs: they go"
+    )
 
 
 def workdir(text: str) -> Path:

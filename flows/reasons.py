@@ -29,7 +29,10 @@ def tell_why(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -
     record = load_run(workdir, run_id)
     stage = f" in stage **{record.stage}**" if record else " before its first stage"
     reason = (record.reason if record else "") or state.message or "its process ended without a word"
-    next_step = how_to_go_on(run_id, workdir, deployed=flow_run.deployment_id is not None)
+    if record is not None and record.state == "refused":
+        next_step = "Nothing was done yet: mend that, then start it again."
+    else:
+        next_step = how_to_go_on(run_id, workdir, deployed=flow_run.deployment_id is not None)
     text = f"### {state.name}{stage}\n\n{reason}\n\n{next_step}\n"
     with get_client(sync_client=True) as client:
         client.create_artifact(

@@ -22,7 +22,8 @@ from tasks.tracking.config import TrackingConfig
 
 logger = logging.getLogger(__name__)
 PLACE = ("uri", "experiment", "model_name")  # settings of `tracking` that say where a model is
-State = Literal["waiting", "running", "completed", "failed", "killed"]
+# refused: by a user's mistake, before anything was done that could go on.
+State = Literal["waiting", "running", "completed", "failed", "killed", "refused"]
 
 
 class ContentChangedError(UserError):
@@ -263,8 +264,9 @@ def recorded(workdir: Path, flow_run_id: str, request: Request) -> Iterator[Open
             # SIGTERM, as of a worker that goes or a machine that stops. Whether the process still writes this or not
             # depends on who is faster with SIGKILL: the state is the same.
             terminated = isinstance(error, TerminationSignal)
+            refused = isinstance(error, UserError) and not run.record.dataset_id
             run.note(
-                state="killed" if terminated else "failed",
+                state="killed" if terminated else "refused" if refused else "failed",
                 reason="stopped with SIGTERM" if terminated else reason or type(error).__name__,
             )
             raise

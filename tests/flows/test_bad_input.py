@@ -17,12 +17,14 @@ from flows.cli import main, make_parser
 from flows.commands import request_of, source_of
 from flows.evaluation import _score, evaluation
 from flows.pipeline import pipeline
+from flows.prefect_api import ask
 from flows.prepare import find_dataset
+from flows.reasons import ARTIFACT_KEY
 from flows.retraining import retraining
 from flows.settings import Settings, compose
 from model.errors import RunError, SettingError, UserError
 from model.settings import SearchConfig
-from tasks.runs import Request, recorded
+from tasks.runs import Request, all_runs, find_run, recorded
 from tasks.step import worth_a_retry
 from tests.command import SMALL, run
 
@@ -90,6 +92,18 @@ def test_a_catalogue_that_cannot_be_used_says_why(shop: Path, tmp_path: Path, co
     shop.write_text(content)
     assert says in refused("prepare", "--catalog", shop, "--workdir", tmp_path / "w", *SMALL)
     assert not list((tmp_path / "w").glob("datasets/*/manifests/sample.json"))
+
+
+def test_the_page_of_a_refused_run_says_what_to_mend_and_not_to_resume_it(
+    shop: Path, tmp_path: Path, prefect_server: str
+) -> None:
+    shop.write_text("")
+    refused("prepare", "--catalog", shop, "--workdir", tmp_path / "w", *SMALL)
+    [record] = all_runs(tmp_path / "w")
+    question = {"artifacts": {"flow_run_id": {"any_": [record.flow_run_id]}}}
+    [page] = [one for one in ask(prefect_server, "/artifacts/filter", question) if one["key"] == ARTIFACT_KEY]
+    assert record.reason in page["data"]
+    assert page["data"].endswith("\n\nNothing was done yet: mend that, then start it again.\n")
 
 
 def test_too_few_records_for_an_exact_sample_says_how_many_there_are(shop: Path, tmp_path: Path) -> None:
@@ -208,6 +222,10 @@ def test_an_evaluation_looks_for_what_it_was_told_before_the_catalogue_is_read(
         evaluation.fn(model="models:/none/1", catalog=str(shop), workdir=str(tmp_path / "w"), **wrong)
     assert says in str(refused_by.value)
     assert {path.name for path in (tmp_path / "w").iterdir()} == {"runs", "lock"}
+    with pytest.raises(UserError, match="nothing to resume"):
+        find_run(tmp_path / "w", None)
+    with pytest.raises(UserError, match="run 00000001 is refused: only a failed or killed run can be resumed"):
+        find_run(tmp_path / "w", "00000001")
 
 
 @pytest.mark.parametrize(

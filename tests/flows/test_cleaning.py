@@ -9,6 +9,7 @@ import pytest
 
 from flows.cleaning import by_last_use, clean, size_bytes
 from flows.cli import make_parser
+from model.errors import UserError
 from model.files import read_json, write_json
 from tasks.runs import Request, all_runs, recorded
 from tasks.tracking import TrackingConfig, start_run
@@ -61,9 +62,15 @@ def test_the_latest_stay_and_what_an_unfinished_run_needs(workdir: Path) -> None
 def test_a_run_that_is_given_up_goes_with_what_it_alone_needed(workdir: Path) -> None:
     with pytest.raises(OSError, match="no network"):
         make_run(workdir, 1, fail=True)
+    request = Request(flow="prepare", catalog="c.json", image_base_url="", settings={})
+    with pytest.raises(UserError, match="a mistake"), recorded(workdir, "00000009", request):
+        raise UserError("a mistake")
+    run_json("clean", "--keep", "9", "--workdir", workdir)
+    assert (workdir / "runs" / "00000009").is_dir()
     result = run_json("clean", "--keep", "2", "--unfinished", "--workdir", workdir)
     assert datasets(workdir) == {"d4", "d5"} == set(result["kept"])
     assert not (workdir / "runs" / "00000001").exists()
+    assert not (workdir / "runs" / "00000009").exists()
     assert "nothing to resume" in run("resume", "--workdir", workdir, code=2).stderr
 
 
