@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 RUN_FOLDER_TAG = "ec-descr-gen.run"
 RUN_ID_FILE = "mlflow_run.json"
 MAX_PARAM_CHARS = 6000
+DATABASE_ATTEMPTS = 3  # MLflow's own 10 are pauses of 101 s together
 NOISY = (
     "alembic",
     "mlflow.models.signature",
@@ -56,6 +57,11 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows whole tracebacks of a full disk
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    if not uri.startswith("http"):
+        import mlflow.store.db.utils as databases
+
+        os.environ.setdefault("PGCONNECT_TIMEOUT", str(timeout_s))  # else a silent host takes minutes each time
+        databases.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
     try:
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except ModuleNotFoundError as error:

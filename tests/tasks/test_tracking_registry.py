@@ -3,9 +3,11 @@
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -269,6 +271,26 @@ def test_a_password_in_the_registrys_address_is_not_shown(tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"registry at http://127\.0\.0\.1:\d+ did not answer") as raised:
         Registry(config, tmp_path).champion()
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_database_that_does_not_answer_is_told_in_seconds_and_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "")  # so that the test takes back what is set meanwhile
+    monkeypatch.delenv("PGCONNECT_TIMEOUT")
+    began = time.monotonic()
+    with socket.socket() as host:  # which takes a connection and says nothing, or else takes none
+        host.bind(("127.0.0.1", 0))
+        if silent:
+            host.listen()
+        config = TrackingConfig(uri=f"postgresql://bob:hunter2@127.0.0.1:{host.getsockname()[1]}/mlflow", timeout_s=1)
+        with pytest.raises(
+            RunError, match=r"registry at postgresql://127\.0\.0\.1:\d+/mlflow did not answer"
+        ) as raised:
+            Registry(config, tmp_path).champion()
+    assert "hunter2" not in str(raised.value)
+    assert time.monotonic() - began < 60
 
 
 @pytest.fixture
