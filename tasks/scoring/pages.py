@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.markdown import escape, fitted
 from tasks.scoring.bootstrap import Comparison
 from tasks.scoring.config import CONSTANT, SHUFFLED
 from tasks.scoring.report import ScoreReport
 
 SHOWN = 3
+NOTE_CHARACTERS = 8000  # MLflow cuts a longer note of a run, wherever that is
 COLUMNS = {
     "bleu_1": "BLEU-1",
     "bleu_2": "BLEU-2",
@@ -27,6 +29,8 @@ WRITERS = {
     SHUFFLED: "the model, pictures shuffled",
     "ceiling": "ceiling: a writer who knows every attribute",
 }
+PLACES = "Charts and pictures by epoch: *Model metrics*. Tables, figures, reports: *Artifacts*. The model: *Models*."
+REST = "… The rest did not fit here: `predictions.json` and `scores`, in *Artifacts*."
 SHORT = {CONSTANT: "one sentence for all", SHUFFLED: "pictures shuffled"}
 
 
@@ -111,11 +115,8 @@ def run_note(
     lines = [f"**{escape(title)}** · {headline(report)}", ""]
     lines += [" · ".join(f"{name}: {escape(str(value))}" for name, value in facts.items()), ""] if facts else []
     lines += [" · ".join(f"[{name}]({address})" for name, address in links.items()), ""] if links else []
-    lines += [score_table(report), "", conditions_text(report), "", examples(predictions)]
-    lines.append(
-        "Charts and pictures by epoch: *Model metrics*. Tables, figures, reports: *Artifacts*. The model: *Models*."
-    )
-    return "\n".join(lines)
+    lines += [score_table(report), "", conditions_text(report), "", examples(predictions), PLACES]
+    return fitted("\n".join(lines), NOTE_CHARACTERS, f"{REST} {PLACES}")
 
 
 def model_card(report: ScoreReport, *, name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
@@ -179,11 +180,3 @@ def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second
         )
     count = next((found.products for found in comparisons.values()), 0)
     return "\n".join([*lines, "", f"Paired bootstrap over the same {count:,} products; both free-running, {decoding}."])
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    plain = " ".join(text.split())
-    for sign in "\\`*_[]<>|#":
-        plain = plain.replace(sign, "\\" + sign if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return plain

@@ -16,7 +16,7 @@ from model.settings import SearchConfig
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model, search_in_words
-from tasks.scoring.pages import comparison_note, escape, model_card, run_note
+from tasks.scoring.pages import NOTE_CHARACTERS, comparison_note, model_card, run_note
 from tasks.scoring.products import read_products, trained_on
 from tests.tasks.shapes import SIZE_PX, make_dataset, train_model
 
@@ -208,13 +208,23 @@ def test_the_note_shows_scores_conditions_baselines_and_examples(evaluated: Eval
     assert note.count("reference: ") == 6
 
 
+def test_a_note_that_mlflow_would_cut_ends_after_a_whole_line_and_says_where_the_rest_is(evaluated: Evaluation) -> None:
+    def note(words: int) -> list[str]:
+        table = evaluated.predictions.assign(reference="navy " * words)
+        return run_note(evaluated.report, table, title="shapes", facts={}, links={}).splitlines()
+
+    whole, cut = note(1), note(600)
+    assert sum(map(len, cut)) + len(cut) - 1 <= NOTE_CHARACTERS
+    assert cut[-1].endswith(whole[-1])
+    assert "`predictions.json`" in cut[-1]
+    references = [line for line in cut if line.startswith("  reference: ")]
+    assert [line.count("navy (CIDEr-D") for line in references] == [1, 1]
+    assert cut[:10] == whole[:10]
+
+
 def test_the_card_names_data_scores_limits_and_licence(evaluated: Evaluation, trained: TrainResult) -> None:
     from model.directory import read_config
 
     card = model_card(evaluated.report, name="shop", config=read_config(trained.model_dir), facts={"dataset": "shapes"})
     for words in ("resnet18", "- dataset: shapes", "Licence", "## Limits", "free-running", "mlflow models serve"):
         assert words in card
-
-
-def test_text_from_a_catalogue_is_shown_as_it_is() -> None:
-    assert escape("a *bold* <script>\n| cell") == r"a \*bold\* &lt;script&gt; \| cell"
