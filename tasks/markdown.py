@@ -1,6 +1,6 @@
 """Markdown for the pages of MLflow and Prefect, of words that others wrote."""
 
-_SHOWN = str.maketrans({"<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "\\`*_[]|#"}})
+_SHOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: f"\\{sign}" for sign in "\\`*_~[]|#"}})
 
 
 def escape(text: str) -> str:

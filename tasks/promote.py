@@ -10,6 +10,7 @@ from model.errors import RunError
 from model.settings import SearchConfig
 from tasks.evaluate import COMPARISON_NOTE, held_out, side_by_side
 from tasks.manifest import read_manifest, write_manifest
+from tasks.markdown import escape
 from tasks.read import Dataset
 from tasks.register import write_note
 from tasks.scoring.config import ScoreConfig
@@ -81,7 +82,7 @@ def promote(
         values = {"champion": "first", "new": "second", "difference": "difference", "confidence": "confidence"}
         tracked.log_metrics({f"gate/{name}_{what}": found[value] for what, value in values.items()})
     write_note(tracked, ScoreReport.from_json(report), {"decision": facts["decision"], "dataset": dataset.id})
-    page = [f"**{facts['decision']}**", facts["conditions"]]
+    page = [f"**{facts['decision']}**", escape(facts["conditions"])]
     if facts["comparison"]:
         page.append((run_dir / COMPARISON_NOTE).read_text(encoding="utf-8"))
     show_page("\n\n".join(page), key="decision", description=f"version {version}")

@@ -8,6 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from tasks.markdown import escape
+
 REPORT_JSON, REPORT_MARKDOWN = "report.json", "report.md"
 BAR_CELLS = 30
 WORDS_SHOWN, CATEGORIES_SHOWN = 15, 10
@@ -31,7 +33,7 @@ def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> 
     parts += ["## Length of descriptions", _table(("descriptions", ""), _caption_rows(captions))]
     parts.append("```\n" + "\n".join(_histogram(captions["histogram"])) + "\n```")
     parts.append(f"## Most frequent of {words['distinct']:,} words ({words['more_than_once']:,} occur more than once)")
-    parts.append(", ".join(f"{_escaped(word)} {count:,}" for word, count in words["most_frequent"].items()))
+    parts.append(", ".join(f"{escape(word)} {count:,}" for word, count in words["most_frequent"].items()))
     parts.append(f"## Largest of {categories['distinct']:,} categories")
     parts.append(_table(("category", "records"), categories["largest"].items()))
     parts.append("## Share of kept records without a field")
@@ -112,12 +114,8 @@ def _histogram(histogram: Mapping[str, int]) -> Iterator[str]:
 
 def _table(header: tuple[str, ...], rows: Any) -> str:
     lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(_escaped(_shown(cell)) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(escape(_shown(cell)) for cell in line) + " |" for line in lines)
 
 
 def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -68,14 +68,17 @@ def _range(pair: tuple[float, float] | None) -> str:
 def conditions_text(report: ScoreReport) -> str:
     """What the numbers were measured on, what could not be computed, how the sentences look."""
     scores = report.scores
-    lines = [f"Measured on the {report.sentence}. Scores are fractions; CIDEr-D is on pycocoevalcap's scale (0 to 10)."]
+    measured = f"Measured on the {escape(report.sentence)}."
+    lines = [f"{measured} Scores are fractions; CIDEr-D is on pycocoevalcap's scale (0 to 10)."]
     if "bleu_4_teacher_forced" in scores:
         lines.append(
             f"Teacher-forced BLEU-4, with the true words fed in, only to compare with older papers: "
             f"{scores['bleu_4_teacher_forced']:.3f}."
         )
-    lines += [f"{NOTED[name]}: {note}." for name, note in report.notes.items()]
-    lines += [f"{COLUMNS.get(name, name)} was not computed: {why}." for name, why in report.not_computed.items()]
+    lines += [f"{NOTED[name]}: {escape(note)}." for name, note in report.notes.items()]
+    lines += [
+        f"{COLUMNS.get(name, name)} was not computed: {escape(why)}." for name, why in report.not_computed.items()
+    ]
     facts = [f"{scores['mean_words']:.1f} words on average", f"{scores['distinct_words']:.0f} different words"]
     if "ended" in scores:
         facts.append(f"{scores['ended']:.1%} ended by themselves")
@@ -133,7 +136,8 @@ def model_card(report: ScoreReport, *, name: str, config: Mapping[str, Any], fac
         "# Writes the description of a product from its picture",
         "",
         (
-            f"*Show, Attend and Tell* (soft attention): encoder {encoder['name']}, weights {encoder['weights']}; "
+            f"*Show, Attend and Tell* (soft attention): encoder {encoder['name']}, "
+            f"weights {escape(encoder['weights'])}; "
             f"pictures {image['size_px']} × {image['size_px']} px, {image['resize']}."
         ),
         "",

@@ -40,7 +40,7 @@ def record(number: int, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    records = [record(n, category="dress" if n % 3 else "a|b", attr=["red"] * (n % 2)) for n in range(100)]
+    records = [record(n, category="dress" if n % 3 else "a|*b*", attr=["red"] * (n % 2)) for n in range(100)]
     records += [record(200, description="a fine dress 7!"), record(201, description=None), record(202, image_url=None)]
     records += [record(n, description="word " * 130, title="t") for n in (300, 301)]
     return dataset(tmp_path, records)
@@ -173,7 +173,7 @@ def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(f
         "# Shop & Co",
         "| read | 105 |",
         "| dropped: description | 2 |",
-        "| a\\|b | 34 |",
+        r"| a\|\*b\* | 34 |",
         "word 130, a 100",
         "1-5 ███",
     ):
@@ -187,6 +187,6 @@ def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(f
         "without category",
         "1-5 ███",
         "Most frequent of 104 words: word 130, a 100",
-        "Largest of 2 categories: dress 66, a|b 34",
+        "Largest of 2 categories: dress 66, a|*b* 34",
     ):
         assert part in output.getvalue()

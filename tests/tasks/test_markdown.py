@@ -5,6 +5,7 @@ from tasks.markdown import escape, fitted
 
 def test_text_from_a_catalogue_is_shown_as_it_is() -> None:
     assert escape("a *bold* <script>\n| cell") == r"a \*bold\* &lt;script&gt; \| cell"
+    assert escape("R&amp;D ~~old~~ [x](y)") == r"R&amp;amp;D \~\~old\~\~ \[x\](y)"
 
 
 def test_a_text_that_fits_is_left_alone_and_a_longer_one_loses_whole_lines() -> None:

@@ -222,6 +222,18 @@ def test_a_note_that_mlflow_would_cut_ends_after_a_whole_line_and_says_where_the
     assert cut[:10] == whole[:10]
 
 
+def test_what_a_catalogue_is_called_and_why_a_score_is_missing_are_shown_as_they_are(evaluated: Evaluation) -> None:
+    report = replace(
+        evaluated.report,
+        conditions=replace(evaluated.report.conditions, data="<img src=x>*.csv"),
+        not_computed={"meteor": "<urllib3 [object]>"},
+        notes={"bertscore": "my_*model*"},
+    )
+    note = run_note(report, evaluated.predictions, title="t", facts={}, links={})
+    for words in (r"&lt;img src=x&gt;\*.csv", r"&lt;urllib3 \[object\]&gt;", r"my\_\*model\*"):
+        assert words in note
+
+
 def test_the_card_names_data_scores_limits_and_licence(evaluated: Evaluation, trained: TrainResult) -> None:
     from model.directory import read_config
 
