@@ -20,6 +20,7 @@ import model as model_package
 from model.bicubic import RESIZER
 from model.errors import RunError, UserError
 from model.files import write_text
+from tasks.markdown import fitted
 from tasks.tracking.config import TrackingConfig, shown_uri
 from tasks.tracking.store import make_client, outage_line, outages, process_wide
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
+DESCRIPTION_CHARACTERS = 5000  # of a version; PostgreSQL takes no more
 PREVIOUS_TAG = "champion before"  # empty: there was none
 # MLflow's words for a server that is not there or not well; all others are its answers.
 SILENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"}
@@ -82,7 +84,9 @@ def log_and_register(
         f"models:/{model_id}",
         run_id=run_id,
         tags={"epoch": str(step), **facts},
-        description=card,
+        description=fitted(
+            card, DESCRIPTION_CHARACTERS, "… The rest of this card: `README.md`, logged with the model."
+        ),
         model_id=model_id,
     )
     return _decide(client, name, str(created.version))

@@ -232,6 +232,22 @@ def test_registering_the_same_epoch_again_makes_no_second_version(made: Made) ->
     assert len(mlflow.MlflowClient(tracking_uri=made.run.tracking_uri).search_model_versions("")) == before
 
 
+def test_a_card_longer_than_postgresql_takes_is_whole_beside_the_model_and_ends_after_a_line_on_its_page(
+    made: Made,
+) -> None:
+    config, card = TrackingConfig(system_metrics=False, model_name="long card"), "a line of the card\n" * 400
+    run = start(made.workdir, "r-card", config)
+    assert run.register_model(made.model_dir, step=1, card=card) is not None
+    client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+    version = client.get_model_version("long card", "1")
+    shown = version.description or ""
+    assert len(shown) <= 5000
+    assert set(shown.splitlines()[:-1]) == {"a line of the card", ""}
+    assert shown.endswith("`README.md`, logged with the model.")
+    (logged,) = [one for one in client.search_logged_models(["1"]) if f"/{one.model_id}" in str(version.source)]
+    assert (files_of(logged, made) / "artifacts" / "README.md").read_text() == card
+
+
 def test_a_fetched_model_is_the_one_that_was_registered(made: Made, tmp_path: Path) -> None:
     registry = Registry(CONFIG, made.workdir)
     folder = registry.fetch("models:/ec-descr-gen@champion", tmp_path)
