@@ -251,12 +251,18 @@ class Store:
         if not path.exists():
             logger.warning("%s is gone and can't be logged", path)
             return
+        key, step = entry.values["key"], entry.values["step"]
+        # MLflow names each anew and shows all of them; the small copy is what it writes last.
+        there = f"images/{key.replace('/', '~')}+step+{step}+timestamp+"
+        names = [item.path for item in self.client.list_artifacts(run_id, "images")]
+        if any(name.startswith(there) and name.endswith("+compressed.webp") for name in names):
+            return
         with Image.open(path) as picture:
             self.client.log_image(
                 run_id,
                 picture.convert("RGB"),
-                key=entry.values["key"],
-                step=entry.values["step"],
+                key=key,
+                step=step,
                 timestamp=entry.time_ms,
                 synchronous=True,
             )

@@ -282,6 +282,17 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     assert json.loads(named) == [{"path": "predictions.json", "type": "table"}]
 
 
+def test_a_picture_that_is_told_again_after_a_resume_is_shown_once(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(run.run_dir / "p.png")
+    for step in (1, 11, 1, 1):
+        run.log_picture(run.run_dir / "p.png", key="pictures/validation products", step=step)
+    assert run.end()
+    names = mlflow.MlflowClient(tracking_uri=run.tracking_uri).list_artifacts(str(run.run_id), "images")
+    shown = sorted(name.path.split("+")[2] for name in names if name.path.endswith(".png"))
+    assert (shown, len(names)) == (["1", "11"], 4)
+
+
 def test_what_was_said_during_the_run_is_an_artifact_of_it_also_after_a_resume(workdir: Path) -> None:
     run = start(workdir, "r1")
     logging.getLogger("model.loop").info("epoch 1 ended")
