@@ -39,7 +39,7 @@ LARGE_PIXELS = 12_000_000
 _LARGE_AT_ONCE = threading.BoundedSemaphore(2)
 WHITE = (255, 255, 255)
 # What decides a picture's pixels beside its file and its configuration. The number is raised with this code.
-DECODER = f"4, {RESIZER}"
+DECODER = f"5, {RESIZER}"
 
 # Pillow warns of what it then reads well enough, or of what is an error below: nothing for a terminal.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -194,12 +194,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: alpha on white, 16 bits to 8."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
+    clear = image.info.get("transparency")  # a PNG's one transparent colour, by its own 16 bits
     if image.mode.startswith("I"):
         # 16-bit grey, or 32-bit holding 16-bit values: the upper byte, as Pillow does itself for 16-bit RGB.
         values = np.asarray(image)
         if values.dtype.itemsize > 2:
             values = np.clip(values, 0, 65535)
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+        grey = (values >> 8).astype(np.uint8)
+        if isinstance(clear, int):
+            grey[values == clear] = 255
+        return Image.fromarray(grey).convert("RGB")
+    if isinstance(clear, tuple) and max(clear) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     if image.mode == "F":
         raise PictureError("unsupported_mode", "floating point pixels have no agreed range")
     if image.has_transparency_data:

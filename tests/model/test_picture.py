@@ -2,6 +2,8 @@
 
 import io
 import math
+import struct
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -71,6 +73,25 @@ def test_transparent_pixels_are_white(form: str) -> None:
     else:
         data = encoded(clear.convert(form), "PNG")
     assert (decode(data, CONFIG) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "clear", "opaque"), [(0, (0x1234,), (0x1235,)), (2, (0x1234, 0, 0x99), (0x9234, 0, 0x99))]
+)
+def test_the_transparent_colour_of_a_png_of_16_bits_is_white(
+    kind: int, clear: tuple[int, ...], opaque: tuple[int, ...]
+) -> None:
+    left, right = (struct.pack(f">{len(colour)}H", *colour) * 8 for colour in (clear, opaque))
+
+    def block(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = block(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, kind, 0, 0, 0))
+    colour = block(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+    pixels = block(b"IDAT", zlib.compress((b"\0" + left + right) * 16))
+    shown = decode(b"\x89PNG\r\n\x1a\n" + header + colour + pixels + block(b"IEND", b""), ImageConfig(size_px=16))
+    assert (shown[:, :, :8] == 255).all()
+    assert shown[:, 0, 15].tolist() == [value >> 8 for value in (opaque * 3)[:3]]
 
 
 def test_half_transparent_pixels_are_mixed_with_white() -> None:
