@@ -5,7 +5,7 @@ A record whose picture repeats another's is dropped, and the next of the split's
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tasks.pictures.tables import read_sample, read_table
 
 # The training side comes last: what equals a held-out picture is dropped there.
 SPLITS_IN_ORDER = ("test", "validation", "train")
+Table = tuple[ChunkFile, list[Outcome], str]  # of a chunk: its outcomes and their verdict key
 # (record id, split, digest of the pixels) of all rows -> the ids to drop, each with the id that it repeats.
 FindRepeats = Callable[[Sequence[tuple[str, str, str]]], dict[str, str]]
 
@@ -67,10 +68,13 @@ def read_splits(folder: Path) -> dict[str, Split]:
 
 def read_outcomes(folder: Path, image: ImageConfig) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
     """By split and order: what became of each record that was asked for, and the chunk that holds it."""
+    return _by_order((file, *file.read_outcomes()) for file in existing_chunks(folder, image))
+
+
+def _by_order(tables: Iterable[Table]) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
     found: dict[str, dict[int, tuple[Outcome, ChunkFile]]] = {name: {} for name in SPLITS_IN_ORDER}
-    for file in existing_chunks(folder, image):
-        for outcome in file.read_outcomes()[0]:
-            found[file.chunk.split][outcome.order] = (outcome, file)
+    for file, outcomes, _ in tables:
+        found[file.chunk.split].update((outcome.order, (outcome, file)) for outcome in outcomes)
     return found
 
 
@@ -149,11 +153,9 @@ def next_chunks(
     if base_url is not None:
         check_base(base_url)
     remove_partial_chunks(folder)
-    _remove_unsound(folder, image)
-    splits = read_splits(folder)
-    outcomes = read_outcomes(folder, image)
-    wanted = select(splits, outcomes, find_repeats).wanted
-    return _open_chunks(folder, base_url, image, config) + [
+    tables = _sound_tables(folder, image)
+    wanted = select(read_splits(folder), _by_order(tables), find_repeats).wanted
+    return _open_chunks(folder, tables, base_url, config) + [
         Chunk(split=name, start=start, stop=min(start + config.chunk_rows, stop))
         for name in reversed(SPLITS_IN_ORDER)
         for first, stop in _ranges(wanted[name])
@@ -161,28 +163,31 @@ def next_chunks(
     ]
 
 
-def _remove_unsound(folder: Path, image: ImageConfig) -> None:
-    """Forget chunks whose table cannot be read, or whose pixels are not there in full.
+def _sound_tables(folder: Path, image: ImageConfig) -> list[Table]:
+    """All chunks' tables; chunks whose table cannot be read, or whose pixels are not there in full, are forgotten.
 
     A digest that does not fit is found when packing.
     """
+    tables: list[Table] = []
     for file in existing_chunks(folder, image):
         try:
-            file.read_outcomes()
+            table = (file, *file.read_outcomes())
         except (OSError, ValueError, TypeError, ArrowException):  # what Arrow raises on damaged bytes
             file.outcomes.unlink()
             continue
-        if not file.pixels.is_file() or file.pixels.stat().st_size != len(file.chunk) * file.row_bytes:
+        if file.pixels.is_file() and file.pixels.stat().st_size == len(file.chunk) * file.row_bytes:
+            tables.append(table)
+        else:
             file.outcomes.unlink()
+    return tables
 
 
-def _open_chunks(folder: Path, base_url: str | None, image: ImageConfig, config: FetchConfig) -> list[Chunk]:
+def _open_chunks(folder: Path, tables: list[Table], base_url: str | None, config: FetchConfig) -> list[Chunk]:
     """Chunks with failures that may pass, or that were failures only by another base or other bounds."""
     sample = read_table(folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))
     chunks = []
-    for file in existing_chunks(folder, image):
-        outcomes, verdict_key = file.read_outcomes()
+    for file, outcomes, verdict_key in tables:
         failures = [outcome for outcome in outcomes if not outcome.usable]
         changed = verdict_key != config.verdict_key(base_url) or any(
             outcome.url_key != address_key(resolve(urls[outcome.record_id], base_url)) for outcome in failures
