@@ -88,6 +88,7 @@ def test_a_model_of_an_earlier_release_knows_them_by_the_datasets_name(
             SearchConfig(length_penalty=0.8, min_words=8, no_repeat_ngram=3, mirrored=True),
             "beam 5, at most 50 words, at least 8, length penalty 0.8, no 3 words twice, mirrored too",
         ),
+        (SearchConfig(mirrored=True, enlarged=True), "beam 5, at most 50 words, mirrored and enlarged too"),
     ],
 )
 def test_all_that_changes_what_is_found_stands_with_the_scores(search: SearchConfig, said: str) -> None:
@@ -140,6 +141,23 @@ def test_predictions_stand_beside_their_references_the_best_first(evaluated: Eva
     assert table["record_id"].str.startswith("test-").all()
     assert all(" ".join(words) == text for words, text in zip(table["words"], table["description"], strict=True))
     assert table["confidence"].between(0, 1).all()
+
+
+def test_what_stands_in_training_is_counted_and_the_one_sentence_for_all_is_from_there(
+    dataset: Path, trained: TrainResult, evaluated: Evaluation
+) -> None:
+    written = [" ".join(words) for words in evaluated.predictions["words"]]
+    for training in ([["nobody", "writes", "so"]], [evaluated.predictions["words"][0]]):
+        products = replace(read_products(dataset, data="shapes"), training=training)
+        report = evaluate_model(trained.model_dir, products, search=SEARCH, config=CONFIG).report
+        assert report.constant_sentence == " ".join(training[0])
+        assert report.scores["in_training"] == written.count(" ".join(training[0])) / 16
+
+
+def test_descriptions_that_the_limit_of_words_cut_are_counted(dataset: Path, trained: TrainResult) -> None:
+    short = SearchConfig(beam_size=1, max_words=2)
+    found = evaluate_model(trained.model_dir, read_products(dataset, data="shapes"), search=short, config=CONFIG)
+    assert found.report.scores["ended"] == found.predictions["ended"].mean() == 0.0
 
 
 def test_the_model_sees_so_its_sentences_fit_their_own_pictures_better(evaluated: Evaluation) -> None:
