@@ -35,6 +35,8 @@ _PLACE = re.compile(r"[0-9]{1,9}")
 _WORD = re.compile(r"[^\W_]")
 Descriptions = Literal["needed", "missing", "any"]
 HAS_DESCRIPTION = "has a description"
+_NEXT_URL = re.compile(r"[\s,;|]+(?=https?://)")  # of several in a cell, as shops' exports have them
+ABSENT = frozenset({"null", "nan", "n/a", "none"})  # what programs write for no text
 QUERIES = 10_000  # so many urls show whether queries tell pictures apart
 NO_ATTRIBUTE = "nah"  # FACAD's word for it
 
@@ -87,7 +89,7 @@ class Extractor:
         if own and self.wanted == "missing":
             return Fault(HAS_DESCRIPTION, "")
 
-        url = get(self.image_url)
+        url = _first_picture(get(self.image_url))
         if url is None or (isinstance(url, str) and not url.strip()):
             url = _first_picture(get(self.images))
         if not isinstance(url, str) or not (url := url.strip()):
@@ -100,6 +102,7 @@ class Extractor:
         if url.startswith("//"):
             url = "https:" + url
         if not PLAIN_URL.fullmatch(url):
+            url = _NEXT_URL.split(url, maxsplit=1)[0]
             if fault := url_fault(url):
                 return Fault("malformed url", f"{_show(without_secrets(url))} {fault}")
             if not self.has_base and is_relative(url):
@@ -165,7 +168,7 @@ def _description(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     text = strip_html(value).strip()
-    return text if _WORD.search(text) else ""
+    return text if _WORD.search(text) and (len(text) > 4 or text.lower() not in ABSENT) else ""
 
 
 def _first_picture(images: Any) -> Any:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 
 from model.picture import ImageConfig
+from tasks.markdown import escape
 from tasks.pictures.outcome import SCHEMA, Outcome
 from tasks.pictures.reuse import OUTCOMES_FILE
 from tasks.pictures.selection import read_outcomes
@@ -42,7 +43,7 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
     if counts:
         lines += ["", "| reason | will it be asked again | host | pictures |", "|---|---|---|---:|"]
     for (reason, settled, host), count in counts.most_common(HOSTS_SHOWN):
-        lines.append(f"| {reason} | {'no' if settled else 'yes'} | {host} | {count:,} |")
+        lines.append(f"| {reason} | {'no' if settled else 'yes'} | {escape(host)} | {count:,} |")
     if len(counts) > HOSTS_SHOWN:
         rest = sum(count for _, count in counts.most_common()[HOSTS_SHOWN:])
         lines.append(f"| … | | {len(counts) - HOSTS_SHOWN:,} more rows | {rest:,} |")

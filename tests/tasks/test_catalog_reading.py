@@ -138,6 +138,32 @@ def test_the_picture_is_the_first_colours_lowest_key_that_has_a_url(catalog_of: 
     assert catalog.rejected.to_pylist() == [{"id": "2", "place": "index 1", "reason": "no picture url", "detail": ""}]
 
 
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["https://a.b/1.jpg", "https://a.b/2.jpg"],
+        "https://a.b/1.jpg, https://a.b/2.jpg",
+        "https://a.b/1.jpg,http://a.b/2.jpg?w=60",
+        "https://a.b/1.jpg|https://a.b/2.jpg|https://a.b/3.jpg",
+        "https://a.b/1.jpg?w=60 https://a.b/2.jpg",
+    ],
+)
+def test_of_several_pictures_of_a_product_the_first_counts(
+    catalog_of: Callable[..., Catalog], several: str | list[str]
+) -> None:
+    within = "https://a.b/w_1,h_2/https://c.d/e.jpg"  # one url, though another stands in it
+    rows = [{"id": n, "description": "a dress", "image_url": url} for n, url in enumerate([several, within])]
+    assert catalog_of(rows).records["url"].to_pylist() == ["https://a.b/1.jpg", within]
+
+
+def test_what_programs_write_for_no_text_is_no_description(catalog_of: Callable[..., Catalog]) -> None:
+    texts = ["NULL", "NaN", " n/a ", "<p>None</p>", "Nude"]
+    rows = [{"id": n, "description": text, "image_url": "https://a.b/c"} for n, text in enumerate(texts)]
+    catalog = catalog_of(rows)
+    assert catalog.rejected_by_reason == {"no description": 4}
+    assert catalog.records["references"].to_pylist() == [["Nude"]]
+
+
 def test_ten_thousand_images_in_one_record_are_one_picture(catalog_of: Callable[..., Catalog]) -> None:
     colors = [{"color": str(n), "0": f"https://a.b/{n}"} for n in range(10_000)]
     many = {"color": "red"} | {str(n): f"https://a.b/{n}" for n in range(9_999, -1, -1)}
