@@ -44,6 +44,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _WRONG_KINDS = (
     ((b"\xff\xfe", b"\xfe\xff"), "UTF-16 text", "save it as UTF-8"),
     ((b"PK\x03\x04",), "a zip archive or a spreadsheet", "export the table as CSV in UTF-8"),
+    ((b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf"), "compressed, but not with gzip", "unpack it"),
     ((b"\xd0\xcf\x11\xe0",), "an old spreadsheet", "export the table as CSV in UTF-8"),
     ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<?xml"), "HTML or XML", "export the catalogue as JSON, CSV or Parquet"),
     ((b"\x1f\x8b",), "gzipped twice", "undo one of them"),

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ PARQUET_BATCH_ROWS = 64
 DELIMITERS = ",;\t|"
 # What a spreadsheet would run: =HYPERLINK(...), @SUM(...), +cmd|' /C calc'!A0. A dash before words is a list.
 FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[@+\-][\s\w.+*/\-]*\w\|.*!)", re.DOTALL)
+# Above the names: empty lines, and a spreadsheet's own "sep=;".
+_ABOVE = re.compile(rb'(?:[ \t]*\r?\n|"?sep=."?[ \t]*\r?\n)+', re.IGNORECASE)
 _NESTED = re.compile(r"\s*[\[{]")
 
 
@@ -62,11 +65,14 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
     Raises:
         UserError: a quote is never closed, or the header has none of the known columns.
     """
-    first = source.peek(1 << 16).split(b"\n", 1)[0].decode("utf-8", "replace")
+    head = source.peek(1 << 16)
+    above = _ABOVE.match(head)
+    skipped = head.count(b"\n", 0, above.end()) if above else 0
+    first = head.split(b"\n", skipped + 1)[skipped].decode("utf-8", "replace")
     delimiter = max(DELIMITERS, key=lambda mark: len(set(_header(first, mark)) & set(known)))
     csv.field_size_limit(max_record_bytes)
     lines = _Lines(source, max_record_bytes)
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    rows = csv.reader(islice(lines, skipped, None), delimiter=delimiter, strict=True)
     header = _header(first, delimiter)
     if not set(header) & set(known):
         raise UserError(
@@ -81,7 +87,7 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
     records: list[Any] = []
     places: list[int] = []
     while True:
-        begins = rows.line_num + 1
+        begins = skipped + rows.line_num + 1
         try:
             cells = next(rows)
             row = _row(header, cells, known) if cells else None
@@ -93,13 +99,15 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
                     f"{source.path}: the quote opened in line {begins:,} is never closed, so the rest of the file "
                     f"({source.position:,} bytes read) is lost: mend that line"
                 ) from None
-            row = Fault("record too long" if "field limit" in str(error) else "broken CSV", str(error))
+            ends = skipped + rows.line_num
+            where = f", in a row from line {begins:,} to {ends:,}" if ends > begins else ""
+            row = Fault("record too long" if "field limit" in str(error) else "broken CSV", f"{error}{where}")
         if lines.too_long:
             lines.too_long = False
             row = Fault("record too long", f"more than catalog.max_record_bytes = {max_record_bytes:,}")
         if row is not None:
             records.append(row)
-            places.append(rows.line_num)
+            places.append(skipped + rows.line_num)
         if len(records) == BATCH_ROWS:
             yield Batch(records, places)
             records, places = [], []

@@ -238,6 +238,22 @@ def test_a_broken_line_of_column_names_is_one_clear_line(header: bytes, read: Ca
         read(header + b"\n1,https://a.b/1.jpg,one\n")
 
 
+def test_a_csv_quote_that_swallows_rows_names_the_lines_from_where_to_where(read: Callable[..., Catalog]) -> None:
+    catalog = read(CSV + b'1,https://a.b/1.jpg,"open\n2,https://a.b/2.jpg,two\n3,https://a.b/3.jpg,"three"\n')
+    assert rejections(catalog) == [("line 5", "broken CSV")]
+    assert "in a row from line 3 to 5" in catalog.rejected["detail"][0].as_py()
+
+
+@pytest.mark.parametrize("above", [b"sep=;\n", b'"sep=;"\r\n', b"\n \r\n", b"\xef\xbb\xbfsep=;\n\n"])
+def test_what_spreadsheets_write_above_the_names_of_columns_is_passed_over(
+    above: bytes, read: Callable[..., Catalog]
+) -> None:
+    rows = b"id;image_url;description\n1;https://a.b/1.jpg;one\n2;https://a.b/2.jpg\n"
+    catalog = read(above + rows)
+    assert catalog.records["record_id"].to_pylist() == ["1"]
+    assert rejections(catalog) == [(f"line {3 + above.count(10)}", "wrong number of columns")]
+
+
 def test_a_csv_quote_that_is_never_closed_names_its_line(read: Callable[..., Catalog]) -> None:
     with pytest.raises(UserError, match="the quote opened in line 3 is never closed"):
         read(CSV + b'1,https://a.b/1.jpg,"never closed\n' + b"2,https://a.b/2.jpg,two\n" * 10)
@@ -293,6 +309,7 @@ def test_parquet_values_that_python_cannot_hold_reject_their_row(tmp_path: Path)
         (gzip.compress(b"\n".join(LINES))[:-8] + b"x" * 8, "is a broken gzip file"),
         (gzip.compress(gzip.compress(b"\n".join(LINES))), "is gzipped twice: undo one of them"),
         (b"PK\x03\x04 and so on", "a zip archive or a spreadsheet: export the table as CSV"),
+        (b"BZh91AY&SY", "is compressed, but not with gzip: unpack it"),
         (b"<!DOCTYPE html><html>", "is HTML or XML"),
         (b"PAR1 but no more", "is a broken Parquet file"),
         (b"hello\nworld\n", "whose first line names columns such as id"),
