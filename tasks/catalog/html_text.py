@@ -25,14 +25,20 @@ def strip_html(text: str) -> str:
     """The text without tags, comments, scripts and styles, entities resolved; a text without markup as it is."""
     if ("<" not in text and "&" not in text) or not _MARKUP.search(text):
         return text
+    shown = _shown(text)
+    # HTML of HTML, as some exports have it, shows its tags as words.
+    return _shown(shown) if "&lt;" in text and _END.search(shown) else shown
+
+
+def _shown(text: str) -> str:
     text = _UNSEEN.sub(" ", text)
     ended = {name.lower() for name in _END.findall(text)}
 
-    def shown(tag: re.Match[str]) -> str:
+    def kept(tag: re.Match[str]) -> str:
         mark, name, rest = tag[1], tag[2].lower(), tag[3]
         if not mark and rest.strip(" \t\r\n/") and "=" not in rest and name not in ended:
             return tag[0]  # "size <M and > 3": words, no attributes, and nothing ends it
         # Words on both sides of a block are two words; a tag inside a line parts none.
         return "" if name in _INLINE else " "
 
-    return _SPACES.sub(" ", html.unescape(_TAG.sub(shown, text))).strip()
+    return _SPACES.sub(" ", html.unescape(_TAG.sub(kept, text))).strip()
