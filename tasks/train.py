@@ -23,6 +23,7 @@ from tasks.progress import changing_progress, progress
 from tasks.read import Dataset
 from tasks.scoring.bertscore import NotComputed, bertscore
 from tasks.scoring.config import ScoreConfig
+from tasks.scoring.pages import COLUMNS
 from tasks.scoring.products import Products, read_products
 from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
@@ -105,7 +106,10 @@ def train(
     path = run_dir / "figures" / "validation_products"
     best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
     tracked.log_files([best], "figures")
-    tracked.log_files(draw_curves(tracked.history(), run_dir / "figures", best_epoch=result.best_epoch), "figures")
+    curves = draw_curves(
+        tracked.history(), run_dir / "figures", best_epoch=result.best_epoch, chosen_by=COLUMNS[config.monitor]
+    )
+    tracked.log_files(curves, "figures")
     facts = {
         "model_dir": str(result.model_dir),
         "epochs": result.epochs,
@@ -129,16 +133,23 @@ def log_epoch(tracked: TrackedRun, report: EpochReport, config: TrainConfig) -> 
         **{f"validation/{name}": value for name, value in report.scores.items()},
     }
     tracked.log_metrics(metrics, step=report.epoch)
-    taught = (
-        f"training loss {report.train_loss:.3f}" if report.reward is None else f"sampled CIDEr-D {report.reward:.3f}"
-    )
-    mark = "  best so far" if report.is_best else ""
-    logger.info(
-        "epoch %d of at most %d: %s, validation loss %.3f; BLEU-4 %.3f%s",
-        report.epoch, config.epochs, taught, report.validation_loss, report.scores["bleu_4"], mark,
-    )  # fmt: skip
+    logger.info(epoch_line(report, config))
     if report.samples:
         logger.info("  it writes: %s", report.samples[0].description)
+
+
+def epoch_line(report: EpochReport, config: TrainConfig) -> str:
+    """An epoch in a line. The score that decides stands there: a "best" with a lower BLEU-4 would look like a fault."""
+    learned = (
+        f"training loss {report.train_loss:.3f}" if report.reward is None else f"sampled CIDEr-D {report.reward:.3f}"
+    )
+    shown = dict.fromkeys(("bleu_4", config.monitor))
+    scores = ", ".join(f"{COLUMNS[name]} {report.scores[name]:.3f}" for name in shown)
+    mark = "  best so far" if report.is_best else ""
+    return (
+        f"epoch {report.epoch} of at most {config.epochs}: {learned}, "
+        f"validation loss {report.validation_loss:.3f}; {scores}{mark}"
+    )
 
 
 def epoch_bertscore(report: EpochReport, validation: Products, score: ScoreConfig, device: str) -> dict[str, float]:

@@ -42,24 +42,26 @@ PLOTS = (
 )
 
 
-def draw_curves(history: History, folder: Path, *, best_epoch: int | None) -> list[Path]:
+def draw_curves(history: History, folder: Path, *, best_epoch: int | None, chosen_by: str) -> list[Path]:
     """Draw every plot that has a number; returns the files.
 
     Args:
         history: metric -> (epoch, value) in order of epochs.
         folder: where the files go.
         best_epoch: the chosen epoch, marked in each.
+        chosen_by: the score that chose it.
     """
+    chosen = None if best_epoch is None else (best_epoch, f"chosen: epoch {best_epoch}, by {chosen_by}")
     written: list[Path] = []
     for plot in PLOTS:
         lines = {label: history[name] for name, label in plot.lines.items() if history.get(name)}
         if next(iter(plot.lines)) in history and lines:
-            written += _draw(plot, lines, folder, best_epoch)
+            written += _draw(plot, lines, folder, chosen)
     return written
 
 
 def _draw(
-    plot: Plot, lines: Mapping[str, Sequence[tuple[int, float]]], folder: Path, best_epoch: int | None
+    plot: Plot, lines: Mapping[str, Sequence[tuple[int, float]]], folder: Path, chosen: tuple[int, str] | None
 ) -> list[Path]:
     from matplotlib.ticker import MaxNLocator
 
@@ -74,16 +76,15 @@ def _draw(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if plot.name != "loss":
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-        _mark_best(axes, lines, best_epoch)
+        if chosen is not None:
+            _mark_best(axes, lines, *chosen)
         axes.margins(x=0.03)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         return save(drawn, folder / plot.name)
 
 
-def _mark_best(axes: Any, lines: Mapping[str, Sequence[tuple[int, float]]], best_epoch: int | None) -> None:
-    if best_epoch is None:
-        return
-    axes.axvline(best_epoch, color=CHOSEN, linestyle="--", linewidth=1.3, zorder=1, label=f"chosen: epoch {best_epoch}")
+def _mark_best(axes: Any, lines: Mapping[str, Sequence[tuple[int, float]]], best_epoch: int, label: str) -> None:
+    axes.axvline(best_epoch, color=CHOSEN, linestyle="--", linewidth=1.3, zorder=1, label=label)
     for points, colour in zip(lines.values(), COLOURS, strict=False):
         value = dict(points).get(best_epoch)
         if value is not None:

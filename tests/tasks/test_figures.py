@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.report import EpochReport
 from model.settings import TrainConfig
 from tasks.figures.attention import draw_attention, heat, overlay
 from tasks.figures.curves import draw_curves
@@ -16,6 +17,7 @@ from tasks.figures.epochs import Seen, draw_epoch
 from tasks.figures.sheets import Card, draw_batch, draw_predictions
 from tasks.figures.style import COLOURS
 from tasks.figures.training_batch import draw_training_batch
+from tasks.train import epoch_line
 from tests.tasks.shapes import draw, make_dataset
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -35,8 +37,8 @@ def peaked(words: int, grid: int) -> NDArray[np.float32]:
 
 
 def test_the_three_plots_are_drawn_as_png_and_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
-    first = draw_curves(history(12), tmp_path / "a", best_epoch=7)
-    second = draw_curves(history(12), tmp_path / "b", best_epoch=7)
+    first = draw_curves(history(12), tmp_path / "a", best_epoch=7, chosen_by="BLEU-4")
+    second = draw_curves(history(12), tmp_path / "b", best_epoch=7, chosen_by="BLEU-4")
     assert [path.name for path in first] == [
         "loss.png", "loss.svg", "bleu.png", "bleu.svg", "bertscore.png", "bertscore.svg"
     ]  # fmt: skip
@@ -45,25 +47,45 @@ def test_the_three_plots_are_drawn_as_png_and_svg_with_the_same_bytes_each_time(
 
 
 def test_a_plot_marks_the_chosen_epoch_and_shows_each_line_in_its_own_colour(tmp_path: Path) -> None:
-    draw_curves(history(12), tmp_path, best_epoch=7)
+    draw_curves(history(12), tmp_path, best_epoch=7, chosen_by="CIDEr-D")
     text = (tmp_path / "bleu.svg").read_text()
     ET.fromstring(text)
-    assert "chosen: epoch 7" in text
+    assert "chosen: epoch 7, by CIDEr-D" in text
     for colour in COLOURS[:4]:
         assert colour.lower() in text.lower()
-    without = draw_curves(history(12), tmp_path / "none", best_epoch=None)
+    without = draw_curves(history(12), tmp_path / "none", best_epoch=None, chosen_by="BLEU-4")
     assert "chosen" not in without[3].read_text()
+
+
+@pytest.mark.parametrize(("monitor", "shown"), [("bleu_4", "BLEU-4 0.189"), ("cider_d", "BLEU-4 0.189, CIDEr-D 1.500")])
+def test_an_epochs_line_shows_the_score_that_says_which_is_best(monitor: str, shown: str) -> None:
+    report = EpochReport(
+        epoch=8,
+        train_loss=0.859,
+        reward=None,
+        validation_loss=0.972,
+        learning_rates={},
+        pictures_per_s=100.0,
+        scores={"bleu_4": 0.189, "cider_d": 1.5},
+        samples=[],
+        is_best=True,
+        seconds=60.0,
+    )
+    line = epoch_line(report, TrainConfig(epochs=9, monitor=monitor))
+    assert line == f"epoch 8 of at most 9: training loss 0.859, validation loss 0.972; {shown}  best so far"
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     numbers = history(3)
     del numbers["validation/bertscore_f1"]
-    assert "bertscore.png" not in {path.name for path in draw_curves(numbers, tmp_path, best_epoch=1)}
-    assert draw_curves({}, tmp_path, best_epoch=None) == []
+    assert "bertscore.png" not in {
+        path.name for path in draw_curves(numbers, tmp_path, best_epoch=1, chosen_by="BLEU-4")
+    }
+    assert draw_curves({}, tmp_path, best_epoch=None, chosen_by="BLEU-4") == []
 
 
 def test_one_epoch_is_enough_for_a_plot(tmp_path: Path) -> None:
-    assert draw_curves(history(1), tmp_path, best_epoch=1)
+    assert draw_curves(history(1), tmp_path, best_epoch=1, chosen_by="BLEU-4")
 
 
 def test_attention_is_brightest_where_the_model_looked_and_has_no_cells() -> None:

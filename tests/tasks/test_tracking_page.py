@@ -43,7 +43,7 @@ def tracked(workdir: Path) -> TrackedRun:
         numbers = {"train/loss": report.train_loss, "validation/loss": report.validation_loss}
         run.log_metrics(numbers | {f"validation/{n}": v for n, v in report.scores.items()}, step=report.epoch)
     figures = run.run_dir / "figures"
-    run.log_files(draw_curves(run.history(), figures, best_epoch=trained.best_epoch), "figures")
+    run.log_files(draw_curves(run.history(), figures, best_epoch=trained.best_epoch, chosen_by="BLEU-4"), "figures")
     shown = read_products(dataset, data="shapes", split="validation")
     pictures = Pictures(shown, ImageConfig(size_px=SIZE_PX)).read(range(4))
     found = Describer.load(trained.model_dir, device="cpu").describe(pictures, SEARCH)
