@@ -51,7 +51,7 @@ def draw_curves(history: History, folder: Path, *, best_epoch: int | None, chose
         best_epoch: the chosen epoch, marked in each.
         chosen_by: the score that chose it.
     """
-    chosen = None if best_epoch is None else (best_epoch, f"chosen: epoch {best_epoch}, by {chosen_by}")
+    chosen = None if best_epoch is None else (best_epoch, f"chosen: epoch {best_epoch}\n(by {chosen_by})")
     written: list[Path] = []
     for plot in PLOTS:
         lines = {label: history[name] for name, label in plot.lines.items() if history.get(name)}
