@@ -62,10 +62,10 @@ def parse_record(text: bytes) -> Any:
             with suppress(ValueError, RecursionError):
                 return _without_surrogates(_DECODER.decode(text.decode()))
         try:
-            text.decode()
+            whole = text.decode()
         except UnicodeDecodeError as broken:
             return Fault("broken UTF-8", f"byte {broken.start} of the record: {broken.reason}")
-        return Fault("broken JSON", f"byte {error.pos} of the record: {error.msg}")
+        return Fault("broken JSON", f"byte {_size(whole[: error.pos])} of the record: {error.msg}")
 
 
 def _too_long(count: int, bound: int) -> Fault:

@@ -166,10 +166,14 @@ def test_a_comma_behind_the_last_record_loses_none(read: Callable[..., Catalog])
 def test_a_truncated_json_line_is_one_rejection_with_its_byte(read: Callable[..., Catalog]) -> None:
     catalog = read(LINES[0] + b"\n" + LINES[1][:30])
     assert rejections(catalog) == [("line 2", "broken JSON")]
-    assert (
-        "byte 30 of the record" in catalog.rejected["detail"][0].as_py()
-        or "byte" in catalog.rejected["detail"][0].as_py()
-    )
+    assert "byte 30 of the record" in catalog.rejected["detail"][0].as_py()
+
+
+def test_where_a_json_line_is_broken_is_told_in_bytes_whatever_its_letters(read: Callable[..., Catalog]) -> None:
+    for text in ("dress", "платье", "👗"):
+        begin = f'{{"id": 1, "title": "{text}", '.encode()
+        catalog = read(LINES[0] + b"\n" + begin + b"oops}")
+        assert catalog.rejected["detail"][0].as_py().startswith(f"byte {len(begin)} of the record: ")
 
 
 def test_values_that_are_no_records_are_counted(read: Callable[..., Catalog]) -> None:
