@@ -39,8 +39,7 @@ def clean(options: argparse.Namespace) -> Shown:
         folders = {path.parent for path in (workdir / "runs").glob("*/run.json")}
         runs = all_runs(workdir)
         unreadable = sorted(folders - {run_folder(workdir, record.run_id) for record in runs})
-        going_too = {"failed", "killed", "refused"} if options.unfinished else set()
-        given_up = [record for record in runs if record.state in going_too]
+        given_up = [one for one in runs if one.unfinished or one.state == "refused"] if options.unfinished else []
         runs = [record for record in runs if record not in given_up]
         needed = {
             record.dataset_id: f"run {record.run_id} is unfinished" for record in runs if record.state != "completed"
