@@ -18,7 +18,7 @@ from tasks.scoring.bertscore import BertScore, bertscore
 from tasks.scoring.bootstrap import PerProduct, compare, corpus_scores, intervals, per_product
 from tasks.scoring.config import CONSTANT, SHUFFLED, ScoreConfig
 from tasks.scoring.evaluation import Evaluation, compare_models
-from tasks.scoring.pages import comparison_note, examples, score_table
+from tasks.scoring.pages import comparison_note, conditions_text, examples, headline, score_table
 from tasks.scoring.products import Products
 from tasks.scoring.report import Conditions, ScoreReport, score
 
@@ -43,6 +43,25 @@ def test_an_interval_holds_95_of_100_resamples() -> None:
     assert intervals(BETTER, resamples=4000, seed=0)["cider_d"] == (0.0, 1.0)
     found = compare(WORSE, BETTER, resamples=4000, seed=0)["cider_d"]
     assert (found.low, found.high) == (0.0, 1.0)
+
+
+# Of five products, a resample holds five times one of those two: (2/5)^5, 1.0 % of all. It holds four or five times one
+# of those: 8.7 %. So the end is the second value from there: not the last, where a 99 % interval ends.
+@pytest.mark.parametrize(("better_at", "ends"), [([1, 1, 1, 0, 0], (0.2, 1.0)), ([1, 1, 0, 0, 0], (0.0, 0.8))])
+def test_an_interval_leaves_out_the_rarest_5_of_100_resamples(
+    better_at: list[float], ends: tuple[float, float]
+) -> None:
+    better = products_with(cider_d=better_at)
+    assert intervals(better, resamples=4000, seed=0)["cider_d"] == pytest.approx(ends)
+    found = compare(products_with(cider_d=[0.0] * 5), better, resamples=4000, seed=0)["cider_d"]
+    assert (found.low, found.high, found.products) == (*(pytest.approx(end) for end in ends), 5)
+
+
+def test_one_product_has_no_interval_and_none_are_compared_without_an_error() -> None:
+    assert intervals(products_with(cider_d=[1.0]), resamples=100, seed=0) == {}
+    nothing = products_with(cider_d=[])
+    found = compare(nothing, nothing, resamples=100, seed=0)["cider_d"]
+    assert (found.difference, found.second_is_better, found.products) == (0.0, False, 0)
 
 
 def test_a_comparison_says_which_model_is_which_and_how_sure_it_is() -> None:
@@ -105,6 +124,18 @@ def test_the_one_sentence_for_all_is_the_best_by_bleu_4() -> None:
     assert differed > 3  # else the best by BLEU-1 would do as well
 
 
+def test_long_sentences_that_are_like_no_other_keep_no_better_one_from_being_tried() -> None:
+    # The raw counts of "x1 x1 x1 …" are nearest to the centre, 1374 against 804; at length 1 it is near itself alone.
+    training = [[f"x{number}"] * 20 for number in range(45)]
+    training += [["the", "red", "dress", "number", str(number)] for number in range(80)]
+    assert constant_sentence(training, seed=0)[:4] == ["the", "red", "dress", "number"]
+
+
+def test_the_seed_decides_which_training_sentences_the_one_for_all_is_compared_with() -> None:
+    training = [["a", "red", "wool", "coat"], ["the", "blue", "silk", "dress"]] * 1500  # so the sample decides
+    assert {constant_sentence(training, seed=seed)[0] for seed in range(8)} == {"a", "the"}
+
+
 REFERENCES = [[["a", "red", "dress"], ["red", "dress"]], [["a", "blue", "coat"]], [["a", "wool", "coat"]]]
 WRITTEN = [["a", "red", "coat"], ["a", "blue", "coat"], ["a", "dress"]]
 ATTRIBUTES = [["red"], ["blue"], ["wool"]]
@@ -151,6 +182,8 @@ def test_the_level_asked_for_decides_and_the_gate_resamples_where_intervals_are_
     report = score(REFERENCES, WRITTEN, config, CONDITIONS).report
     old, new = (Evaluation(report=report, each=each, predictions=empty) for each in (WORSE, BETTER))
     assert report.intervals == {}
+    other = compare_models(old, new, replace(config, intervals=3000, seed=2), level=0.9)["cider_d"]
+    assert other == compare(WORSE, BETTER, resamples=3000, seed=2, level=0.9)["cider_d"]
     found = {level: compare_models(old, new, config, level=level)["cider_d"] for level in (0.9, 0.99)}
     assert found[0.9].confidence == found[0.99].confidence == pytest.approx(SURE, abs=0.02)
     assert (found[0.9].second_is_better, found[0.99].second_is_better) == (True, False)
@@ -192,6 +225,15 @@ def test_pages_put_every_number_under_its_name() -> None:
         "| one sentence for all: the training sentence closest to the others | 0.110 | 0.120 | – |",
         "| the model, pictures shuffled | 0.210 | 0.220 | – |",
     ]
+    assert headline(report) == (
+        "**BLEU-4 0.250** (0.200–0.300) on 3 test products, free-running, greedy; "
+        "one sentence for all 0.120, pictures shuffled 0.220"
+    )
+    facts = {"mean_words": 7.5, "distinct_words": 12, "ended": 0.25, "in_training": 0.125, "repeated_ngrams": 0.5}
+    assert (
+        "Descriptions: 7.5 words on average, 12 different words, 25.0% ended by themselves, "
+        "12.5% also stand in training, 50.0% repeat three words."
+    ) in conditions_text(replace(report, scores=facts))
     compared = replace(
         compare(WORSE, BETTER, metrics=("cider_d",), resamples=100, seed=0)["cider_d"],
         low=0.1,
