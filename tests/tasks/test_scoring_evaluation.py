@@ -6,18 +6,26 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+from model.describer import Describer
 from model.directory import add_facts, read_config
 from model.errors import UserError
 from model.files import write_json
+from model.metrics import bleu
 from model.picture import ImageConfig
 from model.report import TrainResult
 from model.settings import SearchConfig
+from model.store import PictureStore
+from model.text import HASH_CHARACTERS
+from model.validation import forced_words, teach
 from tasks.figures.best_and_worst import draw_best_and_worst
+from tasks.figures.sheets import Card, draw_predictions
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import Evaluation, compare_models, evaluate_model, search_in_words
 from tasks.scoring.pages import NOTE_CHARACTERS, comparison_note, model_card, run_note
-from tasks.scoring.products import read_products, trained_on
+from tasks.scoring.products import Pictures, read_products, trained_on
+from tasks.scoring.teacher_forcing import teacher_forced_bleu_4
 from tests.tasks.shapes import SIZE_PX, make_dataset, train_model
 
 SEARCH = SearchConfig(beam_size=2, max_words=12)
@@ -258,3 +266,110 @@ def test_the_card_names_data_scores_limits_and_licence(evaluated: Evaluation, tr
     card = model_card(evaluated.report, name="shop", config=read_config(trained.model_dir), facts={"dataset": "shapes"})
     for words in ("resnet18", "- dataset: shapes", "Licence", "## Limits", "free-running", "mlflow models serve"):
         assert words in card
+
+
+def test_the_best_stand_from_the_best_on_and_the_worst_from_the_worst_on_each_with_its_own_picture(
+    dataset: Path, tmp_path: Path
+) -> None:
+    products = read_products(dataset, data="shapes")
+    ranked = [f"test-{number:03}" for number in (7, 2, 11, 4, 0)]
+    written = pd.DataFrame(
+        {
+            "record_id": ranked,
+            "description": [f"written {one}" for one in ranked],
+            "reference": [f"reference {one}" for one in ranked],
+            "cider_d": [5.0, 4.0, 3.0, 2.0, 1.0],
+        }
+    )
+    drawn = draw_best_and_worst(written, products, ImageConfig(size_px=SIZE_PX), tmp_path)
+    store = PictureStore(dataset / "test.h5")
+    for name, path, chosen in (("best", drawn[0], {7: 5, 2: 4}), ("worst", drawn[1], {0: 1, 4: 2})):
+        cards = [
+            Card(
+                picture=store.read([list(store.record_ids).index(f"test-{number:03}")])[0],
+                written=f"written test-{number:03}",
+                reference=f"reference test-{number:03}",
+                score=f"CIDEr-D {score}.00",
+            )
+            for number, score in chosen.items()
+        ]
+        title = f"The {name} 2 of 5 test descriptions, by CIDEr-D"
+        (by_hand,) = draw_predictions(cards, tmp_path / "by hand" / name, title=title, good=name == "best")
+        assert path.name == f"{name} descriptions.png"
+        assert path.read_bytes() == by_hand.read_bytes()
+
+
+def test_teacher_forced_every_reference_of_every_product_is_fed_in_and_compared_with_all_of_its_product(
+    dataset: Path, trained: TrainResult
+) -> None:
+    products = read_products(dataset, data="shapes", split="train")  # 72: three batches
+    describer = Describer.load(trained.model_dir, device="cpu")
+    read = Pictures(products, describer.image).read
+    references = [
+        [*group, ["one", *group[0][1:3], "drawn", "on", "white"][: 3 + row % 4]]
+        for row, group in enumerate(products.references)
+    ]
+    groups, hypotheses = [], []
+    for row, group in enumerate(references):
+        grid = describer.captioner.grid(torch.from_numpy(read([row])))
+        for words in group:
+            with torch.no_grad():
+                taught, _ = teach(describer.captioner, grid, [0], [describer.vocabulary.encode(words, 7)])
+            hypotheses += forced_words(taught, 1, describer.vocabulary)
+            groups.append(group)
+    expected = bleu(groups, hypotheses)["bleu_4"]
+    assert 0.1 < expected < 0.99
+    assert teacher_forced_bleu_4(describer, references, read, max_words=7) == pytest.approx(expected)
+
+
+def test_what_a_report_is_told_about_its_products_and_its_search_is_the_products_and_the_searchs_own(
+    dataset: Path, trained: TrainResult
+) -> None:
+    products = replace(read_products(dataset, data="shapes"), excluded=5)
+    steps: list[tuple[int, int]] = []
+    found = evaluate_model(
+        trained.model_dir, products, search=SEARCH, config=CONFIG, on_progress=lambda *step: steps.append(step)
+    )
+    assert found.report.conditions.excluded == 5
+    assert steps == [(16, 16)]
+    describer = Describer.load(trained.model_dir, device="cpu")
+    read = Pictures(products, describer.image).read
+    forced = teacher_forced_bleu_4(describer, products.references, read, max_words=SEARCH.max_words)
+    assert found.report.scores["bleu_4_teacher_forced"] == pytest.approx(forced)
+    table = found.predictions
+    described = describer.describe(read(range(16)), SEARCH)
+    assert found.report.scores["ended"] == sum(one.ended for one in described) / 16 > 0
+    of_each = dict(zip(products.table["record_id"], described, strict=True))
+    assert table["confidence"].tolist() == pytest.approx([of_each[one].confidence for one in table["record_id"]])
+    by_id = dict(zip(products.table["record_id"], found.each.means["rouge_l"], strict=True))
+    assert table["rouge_l"].tolist() == [by_id[one] for one in table["record_id"]]
+    ranks = list(zip(-table["cider_d"], table["record_id"], strict=True))
+    assert ranks == sorted(ranks), "equal ones by their ids"
+
+
+def test_a_datasets_training_texts_are_all_descriptions_of_its_training_products_and_of_no_others(
+    tmp_path: Path,
+) -> None:
+    texts = {"1": [["a", "dress"], ["red"]], "2": [["a", "coat"]], "3": [["a", "hat"]], "4": [["wool"]]}
+    split = {"1": "train", "2": "validation", "3": "test", "4": "train"}
+    rows = [
+        {"record_id": one, "split": split[one], "tokens": words, "references": [" ".join(each) for each in words]}
+        for one, words in texts.items()
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "captions.parquet")
+    pd.DataFrame({"record_id": ["3", "3"], "digest": ["a" * 64, "b" * 64], "store": ["", "test.h5"]}).to_parquet(
+        tmp_path / "outcomes.parquet"
+    )
+    for wanted in ("test", "all"):
+        assert read_products(tmp_path, data="d", split=wanted).training == [["a", "dress"], ["red"], ["wool"]]
+    products = read_products(tmp_path, data="d", split="test")
+    assert products.pictures == ["b" * HASH_CHARACTERS], "of the picture that was packed"
+    assert read_products(tmp_path, data="d", split="train").references == [texts["1"], texts["4"]]
+
+
+def test_a_model_knows_both_the_descriptions_and_the_pictures_that_it_was_trained_on(
+    trained: TrainResult, tmp_path: Path
+) -> None:
+    model = shutil.copytree(trained.model_dir, tmp_path / "model")
+    add_facts(model, training_descriptions=["d1"], training_pictures=["p1", "p2"])
+    assert trained_on(model) == {"d1", "p1", "p2"}
