@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from model.files import write_json
 from model.settings import SearchConfig
 from tasks.evaluate import COMPARISON_NOTE, held_out, side_by_side
 from tasks.read import Dataset
 from tasks.scoring.bootstrap import Comparison
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.gate import GateConfig, in_words, passes
+from tasks.scoring.products import read_products
 from tasks.tracking import TrackingConfig, start_run
 from tests.tasks.shapes import make_dataset, train_model
 
@@ -75,3 +77,13 @@ def test_the_champion_is_the_first_of_the_two_and_the_level_asked_for_decides(tm
     assert note.startswith("| score | champion | this model | ")
     assert f"| CIDEr-D | {down.first:.3f} | {down.second:.3f} |" in note
     run.end()
+
+
+def test_two_models_are_compared_without_what_either_was_trained_on(tmp_path: Path) -> None:
+    dataset = Dataset(id="shapes", folder=make_dataset(tmp_path / "dataset", held_out=4), facts={})
+    pictures = read_products(dataset.folder, data="shapes", split="test").table.set_index("record_id")["picture"]
+    for name, seen in (("new", "test-000"), ("champion", "test-002")):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "config.json", {"schema_version": 1, "training_pictures": [pictures[seen]]})
+    products = held_out(dataset, "shapes", "", [tmp_path / "new", tmp_path / "champion"])
+    assert (products.table["record_id"].tolist(), products.excluded) == (["test-001", "test-003"], 2)
