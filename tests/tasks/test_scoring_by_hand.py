@@ -174,6 +174,15 @@ def test_bertscores_precision_recall_and_interval_are_its_own() -> None:
     assert report.scores["bertscore_recall"] == pytest.approx(own.recall.mean())
     low, high = report.intervals["bertscore_f1"]
     assert own.f1.min() - 1e-9 <= low < report.scores["bertscore_f1"] < high <= own.f1.max() + 1e-9
+    each = per_product(REFERENCES, WRITTEN, bertscore_f1=own.f1)
+    assert report.intervals["bertscore_f1"] == intervals(each, resamples=100, seed=0)["bertscore_f1"]
+    others = bertscore(
+        [[" ".join(words) for words in group] for group in REFERENCES],
+        [" ".join(words) for words in shuffled(WRITTEN, seed=0)],
+        config,
+    )
+    assert isinstance(others, BertScore)
+    assert report.baselines[SHUFFLED]["bertscore_f1"] == pytest.approx(others.f1.mean()) != own.f1.mean()
 
 
 def test_the_level_asked_for_decides_and_the_gate_resamples_where_intervals_are_off() -> None:
