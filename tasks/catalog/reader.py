@@ -117,7 +117,7 @@ def read_catalog(
 
     Raises:
         UserError: the file can't be read, breaks off, or holds no usable record (but for "missing": if every
-            product has a description, there is none, and that is no mistake).
+            product has a description, in one of its rows at least, there is none, and that is no mistake).
     """
     extract = Extractor(
         config.columns,
@@ -136,8 +136,8 @@ def read_catalog(
     if columns.read == 0:
         raise UserError(f"{path} holds no records")
     catalog = _settle(kind, table, rejected, columns.read, place_name, extract.conflated)
-    if not catalog.records.num_rows and set(catalog.rejected_by_reason) != {HAS_DESCRIPTION}:
-        raise UserError(f"{path}: {_why_nothing(catalog, config.columns)}")
+    if not catalog.records.num_rows and (lost := _without_description(catalog.rejected)).num_rows:
+        raise UserError(f"{path}: {_why_nothing(lost, catalog.read, config.columns)}")
     assert catalog.read == catalog.records.num_rows + catalog.rejected.num_rows, "a record was lost in reading"
     return catalog
 
@@ -289,8 +289,16 @@ def sort_by_id(table: pa.Table) -> pa.Table:
     return table.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names]))
 
 
-def _why_nothing(catalog: Catalog, columns: Mapping[str, str]) -> str:
-    reason, count = next(pair for pair in catalog.rejected_by_reason.items() if pair[0] != HAS_DESCRIPTION)
+def _without_description(rejected: pa.Table) -> pa.Table:
+    """The rejected records but for those of products that have a description, in this row or another."""
+    described = rejected.filter(pc.equal(rejected["reason"], HAS_DESCRIPTION))["id"]
+    return rejected.filter(pc.invert(pc.is_in(rejected["id"], described)))
+
+
+def _why_nothing(lost: pa.Table, read: int, columns: Mapping[str, str]) -> str:
+    reason, count = Counter(lost["reason"].to_pylist()).most_common(1)[0]
+    example = lost.filter(pc.equal(lost["reason"], reason))["detail"][0].as_py()
+    which = "" if lost.num_rows == read else " without a description"
     remedy = {
         "no id": f"map the column: --set catalog.columns.id=COLUMN (now {columns.get('id', 'id')})",
         "no picture url": "map the column: --set catalog.columns.image_url=COLUMN",
@@ -298,5 +306,5 @@ def _why_nothing(catalog: Catalog, columns: Mapping[str, str]) -> str:
         "relative url": "give --image-base-url URL-or-FOLDER",
         "broken UTF-8": "save the file as UTF-8",
         "broken JSON": "write one JSON array, or one record a line",
-    }.get(reason, f"first: {catalog.rejected['detail'][0].as_py()}")
-    return f"none of its {catalog.read:,} records can be used; {count:,} have the fault {reason!r}: {remedy}"
+    }.get(reason, f"first: {example}")
+    return f"none of its {lost.num_rows:,} records{which} can be used; {count:,} have the fault {reason!r}: {remedy}"

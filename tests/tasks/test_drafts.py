@@ -273,6 +273,22 @@ def test_a_product_that_has_its_description_in_another_of_its_rows_is_not_drafte
     assert found.left_out == {"duplicate id": 1}
 
 
+def test_where_every_product_has_a_description_in_one_of_its_rows_there_is_nothing_to_draft(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("id,image_url,description\nhat,0.png,A hat.\nhat,,\nhat,ftp://a.example/b.png,\n")
+    found = products(tmp_path / "c.csv", CatalogConfig(), image_base_url=str(tmp_path), only_missing=True)
+    assert (found.asked, found.left_out) == ([], {})
+
+
+def test_where_no_product_without_a_description_has_a_picture_the_message_speaks_of_these_alone(tmp_path: Path) -> None:
+    rows = ["hat,0.png,A hat.", "hat,,", "coat,,", "bag,ftp://a.example/b.png,", "cap,ftp://a.example/c.png,"]
+    (tmp_path / "c.csv").write_text("\n".join(["id,image_url,description", *rows]))
+    message = (
+        "none of its 3 records without a description can be used; 2 have the fault 'malformed url': first: 'ftp://"
+    )
+    with pytest.raises(UserError, match=message):
+        products(tmp_path / "c.csv", CatalogConfig(), image_base_url=str(tmp_path), only_missing=True)
+
+
 @pytest.mark.parametrize("name", ["drafts.csv", "drafts.json"])
 def test_rows_come_back_as_they_were_written(name: str, tmp_path: Path) -> None:
     rows = [
