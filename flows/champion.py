@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.settings import Settings
+from model.errors import UserError
 from tasks.runs import all_runs, latest_tracking, run_folder
 from tasks.tracking.run import TrackedRun, is_tracked
 
@@ -13,6 +14,7 @@ def champions_settings(workdir: Path) -> Settings | None:
 
     Raises:
         RunError: the registry does not answer.
+        UserError: this release refuses one of them.
     """
     runs = all_runs(workdir)
     # Not by what the run printed: MLflow may have been away then, or the run ended after its model was registered.
@@ -29,5 +31,11 @@ def champions_settings(workdir: Path) -> Settings | None:
     champion = Registry(tracking, workdir).champion()
     if champion is None or champion["run_id"] not in made:
         return None
-    settings = Settings.from_nested(made[champion["run_id"]])
+    try:
+        settings = Settings.from_nested(made[champion["run_id"]])
+    except UserError as error:
+        raise UserError(
+            f"version {champion['version']}, the champion, was made by another release, with a setting that this one "
+            f"refuses ({error}): `ec-descr-gen retrain --preset NAME` makes its successor without it"
+        ) from None
     return replace(settings, fetch=replace(settings.fetch, refresh=False))  # it was for that time

@@ -1,5 +1,6 @@
 """The champion, its run and its versions, in a real MLflow store."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from flows.champion import champions_settings
 from flows.evaluation import the_same_again
 from flows.retraining import same_content
 from flows.settings import Settings
+from model.errors import UserError
 from model.picture import ImageConfig
-from tasks.runs import Request, recorded
+from tasks.runs import Request, recorded, run_folder
 from tasks.tracking import registry_of, start_run
 from tasks.tracking.registry import Registry
 
@@ -41,6 +43,18 @@ def test_the_champions_settings_are_found_whatever_its_run_could_print(
 ) -> None:
     registered(tmp_path, result)
     assert champions_settings(tmp_path) == SETTINGS
+
+
+def test_a_setting_of_the_champions_that_this_release_refuses_is_told_with_the_way_out(tmp_path: Path) -> None:
+    registered(tmp_path, None)
+    path = run_folder(tmp_path, "00000001") / "run.json"
+    record = json.loads(path.read_text())
+    record["request"]["settings"]["train"]["momentum"] = 0.9
+    path.write_text(json.dumps(record))
+    with pytest.raises(
+        UserError, match=r"version 1, the champion, .*'train\.momentum'.*: `ec-descr-gen retrain --preset"
+    ):
+        champions_settings(tmp_path)
 
 
 def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:
