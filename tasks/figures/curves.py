@@ -73,7 +73,7 @@ def _draw(
         axes.set_title(plot.title)
         axes.set_xlabel("epoch")
         axes.set_ylabel(plot.y_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if plot.name != "loss":
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         if chosen is not None:

@@ -1,6 +1,7 @@
 """Plots and pictures: drawn from the numbers given, the same bytes each time, legible sizes."""
 
 import random
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -85,8 +86,14 @@ def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     assert draw_curves({}, tmp_path, best_epoch=None, chosen_by="BLEU-4") == []
 
 
-def test_one_epoch_is_enough_for_a_plot(tmp_path: Path) -> None:
-    assert draw_curves(history(1), tmp_path, best_epoch=1, chosen_by="BLEU-4")
+@pytest.mark.parametrize("epochs", [1, 2, 3, 100])
+def test_epochs_are_whole_numbers_however_few_there_are(tmp_path: Path, epochs: int) -> None:
+    draw_curves(history(epochs), tmp_path, best_epoch=1, chosen_by="BLEU-4")
+    axis = (tmp_path / "loss.svg").read_text().split('id="matplotlib.axis_1"')[1].split('id="matplotlib.axis_2"')[0]
+    *ticks, label = re.findall(r"<!-- (.+) -->", axis)
+    assert label == "epoch"
+    assert ticks
+    assert all(tick.isdecimal() for tick in ticks), ticks
 
 
 def test_attention_is_brightest_where_the_model_looked_and_has_no_cells() -> None:
