@@ -48,7 +48,7 @@ def review_reasons(
     if not draft.ended:
         reasons.append("cut at the longest length")
     if draft.confidence < bounds.least_confidence:
-        reasons.append(f"confidence {draft.confidence:.2f} is below {bounds.least_confidence:.2f}")
+        reasons.append(f"confidence {draft.confidence:.4f} is below {bounds.least_confidence:.4f}")
     titled = colour_words(tokenize(title))
     listed = colour_words([word for text in attributes for word in tokenize(text)])
     said = colour_words(draft.words)

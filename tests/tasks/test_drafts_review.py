@@ -66,7 +66,9 @@ def test_the_reason_names_both_colours() -> None:
 
 
 def test_an_unsure_cut_or_empty_draft_needs_review() -> None:
-    assert review_reasons(written("a", confidence=0.1), BOUNDS) == ["confidence 0.10 is below 0.20"]
+    assert review_reasons(written("a", confidence=0.1), BOUNDS) == ["confidence 0.1000 is below 0.2000"]
+    near = Bounds(least_confidence=0.1213)
+    assert review_reasons(written("a", confidence=0.1208), near) == ["confidence 0.1208 is below 0.1213"]
     assert review_reasons(written("a", ended=False), BOUNDS) == ["cut at the longest length"]
     assert review_reasons(written(""), BOUNDS) == ["nothing was written"]
 
