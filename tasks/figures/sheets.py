@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.figures.style import figure, save
 
+TITLE_IN = 6.0  # what the title takes, though there be a single picture
 GOOD, POOR = "#009E73", "#D55E00"
 
 
@@ -66,7 +67,7 @@ def draw_batch(pictures: NDArray[np.uint8], captions: Sequence[str], path: Path,
     """A training batch (B, 3, S, S) as the model sees it, with its captions."""
     columns = min(6, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    with figure(2.05 * columns, 2.6 * rows + 0.45) as drawn:
+    with figure(max(2.05 * columns, TITLE_IN), 2.6 * rows + 0.45) as drawn:
         grid = drawn.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.axis("off")

@@ -159,6 +159,13 @@ def test_sheets_hold_every_card(tmp_path: Path) -> None:
     assert path.is_file()
 
 
+def test_the_title_of_a_batch_of_one_is_not_cut_off(tmp_path: Path) -> None:
+    pictures = np.full((1, 3, 64, 64), 255, np.uint8)
+    (path,) = draw_batch(pictures, ["a"], tmp_path / "b", title="One training batch as the model sees it (epoch 12)")
+    with Image.open(path) as image:
+        assert np.asarray(image.convert("L"))[:, -3:].min() == 255
+
+
 def test_the_training_batch_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "dataset", train_count=30, held_out=2)
     (path,) = draw_training_batch(
