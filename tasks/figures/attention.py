@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tasks.figures.style import figure, save
+from tasks.figures.style import cut, figure, save
 
 COLUMNS = 6
 PANEL_IN = 1.6
 MAX_PANELS = 59
+WORD_LETTERS = 13  # have room above a panel
 COLOUR_MAP = "plasma"  # even in lightness, told apart without red and green
 STRENGTH = 0.85
 
@@ -68,7 +69,7 @@ def draw_attention(
     shown = list(zip(words, attention, strict=True))[:MAX_PANELS]
     columns = min(COLUMNS, len(shown) + 1)
     rows = math.ceil((len(shown) + 1) / columns)
-    heading = textwrap.fill(title or " ".join(words), width=17 * columns)
+    heading = textwrap.fill(title or " ".join(words), width=15 * columns)
     height = rows * (PANEL_IN + 0.28) + 0.3 * (heading.count("\n") + 1) + 0.15
     with figure(max(columns * PANEL_IN, 3.2), height) as drawn:
         axes = drawn.subplots(rows, columns, squeeze=False).ravel()
@@ -78,6 +79,6 @@ def draw_attention(
         axes[0].set_title("the product", fontsize=11, color="#555555", fontweight="normal", loc="center", pad=4)
         for place, (word, weights) in zip(axes[1:], shown, strict=False):
             place.imshow(overlay(picture, weights), interpolation="lanczos")
-            place.set_title(word, fontsize=12, loc="center", pad=4, parse_math=False)
+            place.set_title(cut(word, WORD_LETTERS), fontsize=12, loc="center", pad=4, parse_math=False)
         drawn.suptitle(heading, fontsize=12, x=0.01, ha="left", parse_math=False)
         return save(drawn, path, svg=svg)

@@ -16,10 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.files import atomic_path
 from tasks.figures.attention import overlay
+from tasks.figures.style import cut
 
 PANEL_PX = 104
 GAP_PX = 6
 WORD_PX = 20
+WORD_LETTERS = 12  # have room above a panel
 LINE_PX = 24
 PANELS_A_ROW = 11
 MARGIN_PX = 14
@@ -72,8 +74,7 @@ def _block(product: Seen) -> Image.Image:
     for number, (word, weights) in enumerate(panels):
         x = left + number % PANELS_A_ROW * (PANEL_PX + GAP_PX)
         y = head + number // PANELS_A_ROW * (PANEL_PX + WORD_PX + GAP_PX)
-        shown = word if len(word) <= 13 else word[:12] + "…"
-        draw.text((x + PANEL_PX / 2, y + WORD_PX - 4), shown, fill=INK, font=_font(14), anchor="ms")
+        draw.text((x + PANEL_PX / 2, y + WORD_PX - 4), cut(word, WORD_LETTERS), fill=INK, font=_font(14), anchor="ms")
         block.paste(_panel(overlay(product.picture, weights)), (x, y + WORD_PX))
     return block
 

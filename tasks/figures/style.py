@@ -38,6 +38,11 @@ _RC: dict[str, Any] = {
 }
 
 
+def cut(word: str, most: int) -> str:
+    """The word, or as much of its beginning as `most` letters leave room for; a longer one runs into its neighbour."""
+    return word if len(word) <= most else word[: most - 1] + "…"
+
+
 @contextmanager
 def figure(width_in: float, height_in: float) -> Iterator[Any]:
     """A figure in the common style, without a screen and without pyplot's global state."""

@@ -124,6 +124,16 @@ def test_attention_panels_are_drawn_for_any_number_of_words(tmp_path: Path, coun
         assert image.width >= 400
 
 
+def test_a_long_word_does_not_run_into_its_neighbour_and_the_line_above_has_it_whole(tmp_path: Path) -> None:
+    words = ["donaudampfschifffahrtsgesellschaftskapitän", "hose"]
+    draw_attention(draw("blue", "cross", random.Random(1)), words, peaked(2, 4), tmp_path / "attention.png", svg=True)
+    told = re.findall(r"<!-- (.+) -->", (tmp_path / "attention.svg").read_text())
+    assert "donaudampfsc…" in told
+    assert "".join(told).count(words[0]) == 1
+    with Image.open(tmp_path / "attention.png") as image:
+        assert np.asarray(image.convert("L"))[:, -3:].min() == 255, "something is cut off at the right edge"
+
+
 def test_validation_products_are_drawn_beside_their_words(tmp_path: Path) -> None:
     chance = random.Random(1)
     products = [
