@@ -100,13 +100,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         at_least = {
-            "epochs": 1, "seed": 0, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
-            "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0, "rotation_degrees": 0,
+            "epochs": 1, "batch_size": 1, "max_words": 1, "validation_beam_size": 1,
+            "decay_patience_epochs": 1, "stop_patience_epochs": 1, "freeze_encoder_epochs": 0,
             "workers": 0, "processes": 1, "checkpoint_minutes": 0, "regularisation": 0, "word_loss": 0,
             "reward_epochs": 0,
         }  # fmt: skip
         for name, bound in at_least.items():
             check(getattr(self, name) >= bound, f"train.{name}", getattr(self, name), f"at least {bound}")
+        check(0 <= self.seed < 2**64, "train.seed", self.seed, "in [0, 2**64)")  # PyTorch takes no other
+        check(0 <= self.rotation_degrees <= 180, "train.rotation_degrees", self.rotation_degrees, "in [0, 180]")
         check(self.reward_epochs < self.epochs, "train.reward_epochs", self.reward_epochs, "below train.epochs")
         for name in ("encoder_learning_rate", "decoder_learning_rate", "clip_value"):
             check(getattr(self, name) > 0, f"train.{name}", getattr(self, name), "above 0")

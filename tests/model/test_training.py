@@ -572,6 +572,8 @@ def test_a_vocabulary_that_does_not_fit_the_weights(data: Path, tmp_path: Path) 
     [
         ("epochs", 0, "at least 1"),
         ("batch_size", 0, "at least 1"),
+        ("seed", 2**64, r"in \[0, 2\*\*64\)"),
+        ("rotation_degrees", float("inf"), r"in \[0, 180\]"),
         ("decay", 1.5, r"in \(0, 1\]"),
         ("monitor", "x", "bleu_4"),
     ],
