@@ -6,6 +6,7 @@ B batch, N positions (the attention grid's if these are fewer than the encoder's
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,6 +89,9 @@ def cached_features(
     remove_partial_files(folder)
     with atomic_path(path) as partial:
         features = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+        if hasattr(os, "posix_fallocate"):  # the file has its room now: where a map's page has none, the process dies
+            with partial.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
         for first in range(0, len(store), BATCH):
             pictures = torch.from_numpy(store.read(slice(first, first + BATCH))).to(device)
             for copy in range(shape[0]):

@@ -1,3 +1,4 @@
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -85,3 +86,18 @@ def test_too_little_room_says_how_much_is_needed(tmp_path: Path, monkeypatch: py
     with pytest.raises(UserError, match=r"0\.0 GB free, the frozen encoder's features need .* GB: make room, or set"):
         cache(write_data(tmp_path / "data"), tmp_path / "features")
     assert not list((tmp_path / "features").iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room for a file")
+def test_the_cache_has_all_its_room_from_the_beginning(tmp_path: Path) -> None:
+    """A page that finds the disk full when it is written ends the process without a word."""
+    store = PictureStore(write_data(tmp_path / "data", train=60, size_px=64) / "train.h5")
+    sizes: list[tuple[int, int]] = []
+
+    def look(*_: object) -> None:
+        (partial,) = tmp_path.glob(f".features-*{PARTIAL_SUFFIX}")
+        sizes.append((partial.stat().st_blocks * 512, partial.stat().st_size))
+
+    cached_features(tmp_path, Encoder(replace(ENCODER, grid=0)), store, mirrored=True, on_progress=look)
+    assert len(sizes) == 2
+    assert all(taken >= size for taken, size in sizes)
