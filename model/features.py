@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.encoder import Encoder
-from model.errors import RunError, UserError
+from model.errors import RunError, UserError, first_line
 from model.files import atomic_path, read_json, remove_partial_files, sha256_file, write_json
 from model.grid import attention_grid
 from model.store import PictureStore
@@ -35,7 +35,7 @@ class FeatureCache:
         facts = read_json(path.with_suffix(".json"))
         self.path = path
         self.own: tuple[int, int] = (facts["rows"], facts["columns"])
-        self._features: NDArray[Any] | None = None
+        self._features: NDArray[Any] | None = np.load(path, mmap_mode="r")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_features": None}
@@ -72,7 +72,10 @@ def cached_features(
     """
     path = folder / f"features-{_digest(encoder, store, mirrored)}.npy"
     if path.with_suffix(".json").is_file() and path.is_file():
-        return FeatureCache(path)
+        try:
+            return FeatureCache(path)
+        except (OSError, EOFError, ValueError, LookupError, TypeError) as error:  # copied in part, say
+            logger.warning("%s cannot be read (%s): the features are computed again", path, first_line(error))
     encoder.eval()
     device = encoder.mean.device
     sample, own = _look(encoder, torch.from_numpy(store.read(slice(0, 1))).to(device))

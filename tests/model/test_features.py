@@ -60,6 +60,19 @@ def test_features_are_computed_once_and_what_a_killed_run_left_of_them_goes(tmp_
     assert not cache(data, tmp_path / "features")[2]
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_a_cache_that_was_cut_short_is_computed_again(tmp_path: Path, suffix: str, kept: float) -> None:
+    data = write_data(tmp_path / "data")
+    whole = cache(data, tmp_path / "features")[0].path.read_bytes()
+    (damaged,) = (tmp_path / "features").glob(f"*{suffix}")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: int(len(content) * kept)])
+    found, _, steps = cache(data, tmp_path / "features")
+    assert steps
+    assert found.path.read_bytes() == whole
+
+
 def test_other_weights_or_other_pictures_are_another_cache(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     paths = {cache(data, tmp_path / "features")[0].path, cache(data, tmp_path / "features", seed=1)[0].path}
