@@ -91,10 +91,12 @@ def conditions_text(report: ScoreReport) -> str:
 
 
 def examples(predictions: pd.DataFrame) -> str:
-    """Three good and three bad descriptions, of a table sorted with the best first."""
+    """The three best and the three worst descriptions, of a table sorted with the best first; none stands in both."""
     lines = []
-    for title, rows in (("Good", predictions.head(SHOWN)), ("Bad", predictions.tail(SHOWN).iloc[::-1])):
-        lines += [f"**{title}**", ""]
+    worst = min(SHOWN, len(predictions) // 2)
+    best = min(SHOWN, len(predictions) - worst)
+    for title, rows in (("Best", predictions.head(best)), ("Worst", predictions.tail(worst).iloc[::-1])):
+        lines += [f"**{title}**", ""] if len(rows) else []
         for _, row in rows.iterrows():
             written = escape(row["description"]) or "(nothing)"
             lines += [f"- **{written}**  ", f"  reference: {escape(row['reference'])} (CIDEr-D {row['cider_d']:.2f})"]

@@ -255,8 +255,9 @@ def test_pages_put_every_number_under_its_name() -> None:
     written = pd.DataFrame({"description": list("vwxyz"), "reference": list("VWXYZ"), "cider_d": [5.0, 4, 3, 2, 1]})
     lines = [line for line in examples(written).splitlines() if line]
     assert [line.strip("-* ") for line in lines if not line.startswith("  ")] == [
-        "Good", "v", "w", "x", "Bad", "z", "y", "x",
+        "Best", "v", "w", "x", "Worst", "z", "y",
     ]  # fmt: skip
+    assert "Worst" not in examples(written.head(1))
     assert lines[2] == "  reference: V (CIDEr-D 5.00)"
 
 

@@ -94,7 +94,7 @@ def test_the_run_page_shows_note_charts_and_pictures(tmp_path: Path) -> None:
         click(page, "Show more")
         page.wait(lambda page: "Show less" in page.text())
         text = page.text()
-        for words in ("95 % interval", "one sentence for all", "pictures shuffled", "Good", "Bad", "reference: "):
+        for words in ("95 % interval", "one sentence for all", "pictures shuffled", "Best", "Worst", "reference: "):
             assert words in text, words
         assert "ec-descr-gen" in text
         keep(page, "overview")
