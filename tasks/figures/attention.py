@@ -4,7 +4,6 @@ T words, S picture side in px.
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tasks.figures.style import cut, figure, save
+from tasks.figures.style import cut, figure, fill, save
 
 COLUMNS = 6
 PANEL_IN = 1.6
@@ -69,7 +68,7 @@ def draw_attention(
     shown = list(zip(words, attention, strict=True))[:MAX_PANELS]
     columns = min(COLUMNS, len(shown) + 1)
     rows = math.ceil((len(shown) + 1) / columns)
-    heading = textwrap.fill(title or " ".join(words), width=15 * columns)
+    heading = fill(title or " ".join(words), 15 * columns)
     height = rows * (PANEL_IN + 0.28) + 0.3 * (heading.count("\n") + 1) + 0.15
     with figure(max(columns * PANEL_IN, 3.2), height) as drawn:
         axes = drawn.subplots(rows, columns, squeeze=False).ravel()

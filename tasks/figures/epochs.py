@@ -4,7 +4,6 @@ Composed from pixels directly: sixteen products with twenty panels each would ta
 B products, T words, S picture side in px.
 """
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.files import atomic_path
 from tasks.figures.attention import overlay
-from tasks.figures.style import cut
+from tasks.figures.style import FONT, cut, fill, fonts, say_letters_are_missing, shorten
 
 PANEL_PX = 104
 GAP_PX = 6
@@ -45,7 +44,7 @@ def draw_epoch(products: Sequence[Seen], path: Path, *, title: str) -> Path:
     height = 2 * MARGIN_PX + 34 + sum(block.height + 16 for block in blocks)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN_PX, MARGIN_PX), title, fill=INK, font=_font(20, bold=True))
+    draw.text((MARGIN_PX, MARGIN_PX), title, fill=INK, font=_font(title, 20, bold=True))
     top = MARGIN_PX + 34
     for block in blocks:
         sheet.paste(block, (MARGIN_PX, top))
@@ -60,8 +59,8 @@ def _block(product: Seen) -> Image.Image:
     """The product at the left; beside it the description, its reference and a panel for each word."""
     panels = list(zip(product.words, product.attention, strict=True))
     rows = max(1, -(-len(panels) // PANELS_A_ROW))
-    written = textwrap.wrap(" ".join(product.words) or "(nothing)", 118)
-    reference = textwrap.shorten(f"reference: {product.reference}", 150, placeholder=" …")
+    written = fill(" ".join(product.words) or "(nothing)", 118).splitlines()
+    reference = shorten(f"reference: {product.reference}", 150)
     head = LINE_PX * len(written) + LINE_PX
     width = (PANELS_A_ROW + 1) * (PANEL_PX + GAP_PX)
     block = Image.new("RGB", (width, head + rows * (PANEL_PX + WORD_PX + GAP_PX)), "white")
@@ -69,12 +68,13 @@ def _block(product: Seen) -> Image.Image:
     left = PANEL_PX + GAP_PX
     block.paste(_panel(product.picture.transpose(1, 2, 0)), (0, 4))
     for number, line in enumerate(written):
-        draw.text((left, LINE_PX * number), line, fill=INK, font=_font(16, bold=True))
-    draw.text((left, LINE_PX * len(written)), reference, fill=GREY, font=_font(14))
+        draw.text((left, LINE_PX * number), line, fill=INK, font=_font(line, 16, bold=True))
+    draw.text((left, LINE_PX * len(written)), reference, fill=GREY, font=_font(reference, 14))
     for number, (word, weights) in enumerate(panels):
         x = left + number % PANELS_A_ROW * (PANEL_PX + GAP_PX)
         y = head + number // PANELS_A_ROW * (PANEL_PX + WORD_PX + GAP_PX)
-        draw.text((x + PANEL_PX / 2, y + WORD_PX - 4), cut(word, WORD_LETTERS), fill=INK, font=_font(14), anchor="ms")
+        shown = cut(word, WORD_LETTERS)
+        draw.text((x + PANEL_PX / 2, y + WORD_PX - 4), shown, fill=INK, font=_font(shown, 14), anchor="ms")
         block.paste(_panel(overlay(product.picture, weights)), (x, y + WORD_PX))
     return block
 
@@ -84,12 +84,22 @@ def _panel(pixels: NDArray[np.uint8]) -> Image.Image:
     return image.resize((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
 
 
+def _font(text: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The first font that has all letters of a text."""
+    letters = {ord(letter) for letter in text if not letter.isspace()}
+    for family in fonts():
+        font, known = _loaded(family, size_px, bold=bold)
+        if letters <= known:
+            return font
+    say_letters_are_missing()
+    return _loaded(FONT, size_px, bold=bold)[0]
+
+
 @lru_cache
-def _font(size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries: Latin, Greek, Cyrillic and more."""
+def _loaded(family: str, size_px: int, *, bold: bool) -> tuple[ImageFont.FreeTypeFont, frozenset[int]]:
+    """A font, and the letters that it has."""
     from matplotlib import font_manager
 
     weight = "bold" if bold else "normal"
-    return ImageFont.truetype(
-        font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight)), size_px
-    )
+    path = font_manager.findfont(font_manager.FontProperties(family=family, weight=weight))
+    return ImageFont.truetype(path, size_px), frozenset(font_manager.get_font(path).get_charmap())

@@ -4,7 +4,6 @@ B pictures, S picture side in px.
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.figures.style import figure, save
+from tasks.figures.style import figure, fill, save, shorten
 
 TITLE_IN = 6.0  # what the title takes, though there be a single picture
 GOOD, POOR = "#009E73", "#D55E00"
@@ -41,9 +40,9 @@ def draw_predictions(cards: Sequence[Card], path: Path, *, title: str, good: boo
         for place, card in enumerate(cards):
             left, right = grid[place // columns][2 * (place % columns) : 2 * (place % columns) + 2]
             left.imshow(card.picture.transpose(1, 2, 0), interpolation="lanczos")
-            written = textwrap.shorten(card.written or "(nothing)", 170, placeholder=" …")
-            reference = textwrap.shorten(card.reference, 170, placeholder=" …")
-            lines = textwrap.fill(written, 42)
+            written = shorten(card.written or "(nothing)", 170)
+            reference = shorten(card.reference, 170)
+            lines = fill(written, 42)
             right.text(
                 0, 1, lines, va="top", fontsize=11, fontweight="bold", transform=right.transAxes, parse_math=False
             )
@@ -52,7 +51,7 @@ def draw_predictions(cards: Sequence[Card], path: Path, *, title: str, good: boo
             right.text(
                 0,
                 below,
-                textwrap.fill(note, 48),
+                fill(note, 48),
                 va="top",
                 fontsize=10,
                 color="#555555",
@@ -73,9 +72,7 @@ def draw_batch(pictures: NDArray[np.uint8], captions: Sequence[str], path: Path,
             axes.axis("off")
         for axes, picture, caption in zip(grid, pictures, captions, strict=False):
             axes.imshow(picture.transpose(1, 2, 0), interpolation="lanczos")
-            short = textwrap.shorten(caption, 62, placeholder=" …")
-            axes.set_title(
-                textwrap.fill(short, 25), fontsize=8, fontweight="normal", loc="center", pad=3, parse_math=False
-            )
+            short = shorten(caption, 62)
+            axes.set_title(fill(short, 25), fontsize=8, fontweight="normal", loc="center", pad=3, parse_math=False)
         drawn.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
         return save(drawn, path, svg=False)

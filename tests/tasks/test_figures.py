@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from model.report import EpochReport
 from model.settings import TrainConfig
+from tasks.figures import style
 from tasks.figures.attention import draw_attention, heat, overlay
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import Seen, draw_epoch
@@ -132,6 +134,41 @@ def test_a_long_word_does_not_run_into_its_neighbour_and_the_line_above_has_it_w
     assert "".join(told).count(words[0]) == 1
     with Image.open(tmp_path / "attention.png") as image:
         assert np.asarray(image.convert("L"))[:, -3:].min() == 255, "something is cut off at the right edge"
+
+
+@pytest.fixture
+def fresh_fonts() -> Iterator[None]:
+    """Fonts are looked for, and missing letters told, as in a process that begins."""
+    style.fonts.cache_clear()
+    style.say_letters_are_missing.cache_clear()
+    yield
+    style.fonts.cache_clear()
+    style.say_letters_are_missing.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_fonts")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("others", [(), ("STIXGeneral",)])
+def test_letters_that_the_first_font_lacks_come_from_another_or_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, others: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(style, "OTHER_FONTS", others)
+    picture, words = draw("red", "square", random.Random(1)), ["\U0001d400", "\U0001d401"]  # STIX has both
+    draw_attention(picture, words, peaked(2, 4), tmp_path / "attention")
+    seen = Seen(picture=picture, words=words, attention=peaked(2, 4), reference="\U0001d400")
+    draw_epoch([seen], tmp_path / "epoch", title="Epoch 1")
+    told = [record.message for record in caplog.records]
+    assert len(told) == (0 if others else 1)
+    assert all("figures show boxes" in line for line in told)
+
+
+def test_texts_written_without_spaces_and_in_wide_letters_keep_within_their_room() -> None:
+    text = "この赤い長袖シャツは綿百パーセントで作られた" * 9
+    assert max(map(len, style.fill(text, 48).splitlines())) == 24
+    assert style.shorten(text, 170) == text[:84] + "…"
+    assert style.cut("エレガントコレクション", 12) == "エレガント…"
+    assert style.shorten("a red  dress with long sleeves", 15) == "a red dress …"
+    assert style.shorten("a red dress", 15) == "a red dress"
 
 
 def test_validation_products_are_drawn_beside_their_words(tmp_path: Path) -> None:
