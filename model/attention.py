@@ -11,7 +11,10 @@ from model.grid import Grid
 
 
 class SoftAttention(nn.Module):
-    """f_att of equation 4: one hidden layer with a rectifier; the gate β scales what was seen."""
+    """f_att of equation 4: one hidden layer with a rectifier; the gate β scales what was seen.
+
+    β is a number for each feature, as in the common code; the paper has one for all.
+    """
 
     def __init__(self, *, encoder_size: int, hidden_size: int, attention_size: int) -> None:
         super().__init__()
