@@ -299,10 +299,12 @@ def _why_nothing(lost: pa.Table, read: int, columns: Mapping[str, str]) -> str:
     reason, count = Counter(lost["reason"].to_pylist()).most_common(1)[0]
     example = lost.filter(pc.equal(lost["reason"], reason))["detail"][0].as_py()
     which = "" if lost.num_rows == read else " without a description"
+    lacking = {"no id": "id", "no picture url": "image_url", "no description": "description"}
     remedy = {
-        "no id": f"map the column: --set catalog.columns.id=COLUMN (now {columns.get('id', 'id')})",
-        "no picture url": "map the column: --set catalog.columns.image_url=COLUMN",
-        "no description": "map the column: --set catalog.columns.description=COLUMN",
+        **{
+            fault: f"map the column: --set catalog.columns.{field}=COLUMN (now {columns.get(field, field)})"
+            for fault, field in lacking.items()
+        },
         "relative url": "give --image-base-url URL-or-FOLDER",
         "broken UTF-8": "save the file as UTF-8",
         "broken JSON": "write one JSON array, or one record a line",

@@ -423,8 +423,11 @@ def test_progress_is_told_as_records_are_read(tmp_path: Path) -> None:
 def test_a_field_that_is_missing_everywhere_says_how_to_map_it(tmp_path: Path) -> None:
     for lost, setting in (("id", "id"), ("image_url", "image_url"), ("description", "description")):
         as_json([{k: v for k, v in record.items() if k != lost} for record in PLAIN], tmp_path / "c.json")
-        with pytest.raises(UserError, match=f"none of its 5 records can be used.*--set catalog.columns.{setting}="):
+        hint = rf"none of its 5 records can be used.*--set catalog.columns.{setting}=COLUMN \(now "
+        with pytest.raises(UserError, match=rf"{hint}{setting}\)"):
             read(tmp_path / "c.json")
+        with pytest.raises(UserError, match=rf"{hint}mistyped\)"):
+            read_catalog(tmp_path / "c.json", CatalogConfig(columns={setting: "mistyped"}))
 
 
 def test_a_catalogue_whose_urls_are_mostly_queries_is_warned_of(
