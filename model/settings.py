@@ -164,5 +164,5 @@ class SearchConfig:
         check(self.beam_size >= 1, "search.beam_size", self.beam_size, "at least 1")
         check(self.max_words >= 1, "search.max_words", self.max_words, "at least 1")
         check(0 <= self.min_words <= self.max_words, "search.min_words", self.min_words, "in [0, search.max_words]")
-        check(self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "at least 0")
+        check(0 <= self.length_penalty <= 10, "search.length_penalty", self.length_penalty, "in [0, 10]")
         check(self.no_repeat_ngram >= 0, "search.no_repeat_ngram", self.no_repeat_ngram, "at least 0")

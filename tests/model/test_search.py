@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from model.decoder import Decoder
+from model.errors import SettingError
 from model.grid import Grid
 from model.looks import Look
 from model.search import Hypothesis, search
@@ -227,3 +228,9 @@ def test_equal_looks_are_one_and_the_mirrored_ones_attention_is_turned_back() ->
         assert four.log_probability == pytest.approx(hypothesis.log_probability)
         alpha = hypothesis.attention.reshape(-1, rows, columns)  # (T, P) -> (T, rows, columns)
         torch.testing.assert_close(four.attention, (alpha + alpha.flip(2)).flatten(1) / 2)
+
+
+@pytest.mark.parametrize("penalty", [-0.1, 400.0, float("inf")])
+def test_a_length_penalty_whose_powers_no_number_holds_is_refused(penalty: float) -> None:
+    with pytest.raises(SettingError, match=r"search\.length_penalty is .*: must be in \[0, 10\]"):
+        SearchConfig(length_penalty=penalty)
