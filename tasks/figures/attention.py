@@ -69,6 +69,8 @@ def draw_attention(
     columns = min(COLUMNS, len(shown) + 1)
     rows = math.ceil((len(shown) + 1) / columns)
     heading = fill(title or " ".join(words), 15 * columns)
+    if len(words) > len(shown):
+        heading += f"\n(the first {len(shown)} of {len(words)} words have a panel)"
     height = rows * (PANEL_IN + 0.28) + 0.3 * (heading.count("\n") + 1) + 0.15
     with figure(max(columns * PANEL_IN, 3.2), height) as drawn:
         axes = drawn.subplots(rows, columns, squeeze=False).ravel()

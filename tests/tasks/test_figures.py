@@ -126,6 +126,15 @@ def test_attention_panels_are_drawn_for_any_number_of_words(tmp_path: Path, coun
         assert image.width >= 400
 
 
+@pytest.mark.parametrize(("count", "told"), [(59, False), (60, True)])
+def test_words_that_have_no_panel_are_counted(tmp_path: Path, count: int, told: bool) -> None:
+    words = [f"word{number}" for number in range(count)]
+    draw_attention(draw("blue", "cross", random.Random(1)), words, peaked(count, 4), tmp_path / "attention", svg=True)
+    text = (tmp_path / "attention.svg").read_text()
+    assert ("(the first 59 of 60 words have a panel)" in text) == told
+    assert text.count("<image") == 60
+
+
 def test_a_long_word_does_not_run_into_its_neighbour_and_the_line_above_has_it_whole(tmp_path: Path) -> None:
     words = ["donaudampfschifffahrtsgesellschaftskapitän", "hose"]
     draw_attention(draw("blue", "cross", random.Random(1)), words, peaked(2, 4), tmp_path / "attention.png", svg=True)
