@@ -33,7 +33,7 @@ def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> 
     parts += ["## Length of descriptions", _table(("descriptions", ""), _caption_rows(captions))]
     parts.append("```\n" + "\n".join(_histogram(captions["histogram"])) + "\n```")
     parts.append(f"## Most frequent of {words['distinct']:,} words ({words['more_than_once']:,} occur more than once)")
-    parts.append(", ".join(f"{escape(word)} {count:,}" for word, count in words["most_frequent"].items()))
+    parts.append(", ".join(f"{escape(word)} ({count:,})" for word, count in words["most_frequent"].items()))
     parts.append(f"## Largest of {categories['distinct']:,} categories")
     parts.append(_table(("category", "records"), categories["largest"].items()))
     parts.append("## Share of kept records without a field")
@@ -103,7 +103,7 @@ def _missing_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _first(counts: Mapping[str, int], number: int) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in islice(counts.items(), number)) or "none"
+    return ", ".join(f"{name} ({count:,})" for name, count in islice(counts.items(), number)) or "none"
 
 
 def _histogram(histogram: Mapping[str, int]) -> Iterator[str]:

@@ -174,7 +174,7 @@ def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(f
         "| read | 105 |",
         "| dropped: description | 2 |",
         r"| a\|\*b\* | 34 |",
-        "word 130, a 100",
+        "word (130), a (100)",
         "1-5 ███",
     ):
         assert part in markdown
@@ -186,7 +186,7 @@ def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(f
         "texts in train and test",
         "without category",
         "1-5 ███",
-        "Most frequent of 104 words: word 130, a 100",
-        "Largest of 2 categories: dress 66, a|*b* 34",
+        "Most frequent of 104 words: word (130), a (100)",
+        "Largest of 2 categories: dress (66), a|*b* (34)",
     ):
         assert part in output.getvalue()
