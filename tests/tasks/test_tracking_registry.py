@@ -170,6 +170,7 @@ def test_a_kept_decision_is_carried_out_only_over_the_champion_that_it_was_made_
             dataset, run_dir, made.model_dir, "2", report,
             search=SEARCH, score=score, gate=GateConfig(), catalog="shapes", device="cpu",
         )  # fmt: skip
+        assert found["alias"] == ("champion" if champion_of(registry) == "2" else "challenger")
         return str(found["decision"])
 
     for _ in range(2):  # as after a kill between the alias's move and the end
