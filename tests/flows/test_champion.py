@@ -1,6 +1,8 @@
 """The champion, its run and its versions, in a real MLflow store."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from flows.retraining import same_content
 from flows.settings import Settings
 from model.errors import UserError
 from model.picture import ImageConfig
+from tasks.pictures.settings import FetchConfig
 from tasks.runs import Request, recorded, run_folder
 from tasks.tracking import registry_of, start_run
 from tasks.tracking.registry import Registry
@@ -21,9 +24,22 @@ SETTINGS = Settings(image=ImageConfig(size_px=64))
 REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
 
 
-def registered(workdir: Path, result: dict[str, Any] | None) -> mlflow.MlflowClient:
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Making one takes seconds, copying it none."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _store(empty_store: Path, tmp_path: Path) -> None:
+    shutil.copy(empty_store, tmp_path)
+
+
+def registered(workdir: Path, result: dict[str, Any] | None, settings: Settings = SETTINGS) -> mlflow.MlflowClient:
     """A run that noted `result`, and whose model is the champion."""
-    with recorded(workdir, "00000001", REQUEST) as run:
+    with recorded(workdir, "00000001", replace(REQUEST, settings=settings.nested())) as run:
         run.note(result=result, dataset_id="d")
         tracked = start_run(SETTINGS.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
     client = mlflow.MlflowClient(tracked.tracking_uri, registry_uri=tracked.tracking_uri)
@@ -57,6 +73,17 @@ def test_a_setting_of_the_champions_that_this_release_refuses_is_told_with_the_w
         champions_settings(tmp_path)
 
 
+def test_a_retraining_takes_the_champions_settings_not_the_latest_runs_nor_its_wish_to_fetch_anew(
+    tmp_path: Path,
+) -> None:
+    settings = replace(SETTINGS, fetch=FetchConfig(refresh=True, concurrency=3))
+    registered(tmp_path, None, settings)
+    other = replace(SETTINGS, image=ImageConfig(size_px=32))
+    with recorded(tmp_path, "00000002", replace(REQUEST, settings=other.nested())) as run:
+        start_run(other.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
+    assert champions_settings(tmp_path) == replace(SETTINGS, fetch=FetchConfig(refresh=False, concurrency=3))
+
+
 def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:
     registered(tmp_path, {"epochs": 1, "mlflow": {"run_id": None}})
     assert same_content(tmp_path, "d", REQUEST) is None, "its model could never be compared with the champion"
@@ -65,6 +92,22 @@ def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path)
     known = same_content(tmp_path, "d", REQUEST)
     assert known is not None
     assert known.run_id == "00000002"
+
+
+def test_a_content_is_known_by_its_dataset_and_the_settings_that_make_another_model_of_it(tmp_path: Path) -> None:
+    with recorded(tmp_path, "00000001", REQUEST) as run:
+        run.note(result={"epochs": 1, "model_uri": "models:/ec-descr-gen/1"}, dataset_id="d")
+
+    def known(dataset_id: str, *changed: str) -> bool:
+        settings = SETTINGS.nested() | {section: {"of": "another value"} for section in changed}
+        asked = Request(flow="retraining", catalog="e", image_base_url="", settings=settings)
+        return same_content(tmp_path, dataset_id, asked) is not None
+
+    assert known("d"), "whatever the file is called, and whichever flow made its model"
+    assert not known("another")
+    for section in ("image", "train", "gate", "score"):
+        assert not known("d", section), section
+    assert known("d", "catalog", "fetch"), "they make the same data and the same model"
 
 
 def test_a_promotion_that_was_killed_half_way_remembers_who_became_champion_meanwhile(
