@@ -4,6 +4,7 @@ import json
 import logging
 import resource
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from model.errors import UserError
-from model.files import read_json
+from model.files import read_json, write_json
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags, git_tags
@@ -73,19 +74,110 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     run = start(workdir, "r1", image={"size_px": 96})
     for epoch in (1, 2, 3):
         run.log_metrics({"train/loss": 3.0 / epoch, "validation/bertscore_f1": None}, step=epoch)
-    run.log_dataset(name="demo", digest="0123", source="train.h5", context="training", profile={"rows": 4})
+    run.log_metrics({"test/bleu_4": 0.5})
+    for name, context in (("train.h5", "training"), ("test.h5", "test")):
+        run.log_dataset(name=f"demo {context}", digest="0123", source=name, context=context, profile={"rows": 4})
     run.log_note("**note**")
     assert run.end()
     found = stored(run)
+    assert found.info.run_name == "r1"
     assert found.info.status == "FINISHED"
     assert found.data.params == {"train.epochs": "3", "image.size_px": "96"}
     assert found.data.tags["dataset.id"] == "d1"
     assert found.data.tags["kind"] == "any name will do"
     assert found.data.tags["mlflow.note.content"] == "**note**"
     assert "empty" not in found.data.tags
-    assert found.data.metrics == {"train/loss": 1.0}
-    assert found.inputs.dataset_inputs[0].dataset.digest == "0123"
-    assert run.history() == {"train/loss": [(1, 3.0), (2, 1.5), (3, 1.0)]}
+    assert found.data.metrics == {"train/loss": 1.0, "test/bleu_4": 0.5}
+    read = {one.dataset.name: (one.dataset, one.tags[0].value) for one in found.inputs.dataset_inputs}
+    assert {name: context for name, (_, context) in read.items()} == {"demo training": "training", "demo test": "test"}
+    dataset, _ = read["demo test"]
+    assert (dataset.digest, json.loads(dataset.source), json.loads(dataset.profile)) == (
+        "0123",
+        {"uri": "test.h5"},
+        {"rows": 4},
+    )
+    # What belongs to no epoch stands at 0.
+    assert run.history() == {"train/loss": [(1, 3.0), (2, 1.5), (3, 1.0)], "test/bleu_4": [(0, 0.5)]}
+
+
+def test_a_number_that_is_told_anew_replaces_the_one_before_and_the_epochs_stay_in_order(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    for step, value in ((2, 2.0), (1, 1.0), (2, 3.0), (2, 3.0)):
+        run.log_metrics({"train/loss": value}, step=step)
+    assert run.history() == {"train/loss": [(1, 1.0), (2, 3.0)]}
+    told = mlflow.MlflowClient(tracking_uri=run.tracking_uri).get_metric_history(str(run.run_id), "train/loss")
+    assert sorted((point.step, point.value) for point in told) == [(1, 1.0), (2, 2.0), (2, 3.0)]
+
+
+def test_more_and_longer_parameters_than_mlflow_takes_at_once_are_all_there(workdir: Path) -> None:
+    run = start(workdir, "r1", many={str(number): "x" * (7000 if number == 200 else 1) for number in range(201)})
+    assert run.end()
+    found = stored(run).data.params
+    assert len([name for name in found if name.startswith("many.")]) == 201
+    assert found["many.200"] == "x" * 6000
+
+
+def test_the_end_of_a_run_is_sent_at_once_though_the_store_was_away_a_moment_ago(workdir: Path) -> None:
+    run = start(workdir, "r1")
+    run._next_try = float("inf")
+    run.log_metrics({"train/loss": 1.0}, step=1)
+    assert stored(run).data.metrics == {}
+    assert run.end()
+    assert (stored(run).data.metrics, stored(run).info.status) == ({"train/loss": 1.0}, "FINISHED")
+
+
+def test_a_start_that_mlflow_refuses_holds_all_back_and_stops_nothing(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = start(workdir, "r1", TrackingConfig(system_metrics=False, experiment="e" * 501))
+    run.log_metrics({"train/loss": 1.0}, step=1)
+    assert not run.end()
+    assert {entry.kind for entry in run.journal.pending()} >= {"start", "params", "metrics", "end"}
+    assert "did not take start" in caplog.text
+
+
+def test_a_server_that_is_away_is_asked_once_in_a_while_and_not_for_every_number(
+    workdir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    run = start(workdir, "r1", TrackingConfig(uri=f"http://127.0.0.1:{free_port()}", system_metrics=False, timeout_s=2))
+    for step in range(5):
+        run.log_metrics({"train/loss": 1.0}, step=step)
+    assert caplog.text.count("did not take") == 1
+
+
+def test_a_new_run_in_an_experiment_that_was_deleted_brings_it_back(workdir: Path) -> None:
+    first = start(workdir, "r1")
+    client = mlflow.MlflowClient(tracking_uri=first.tracking_uri)
+    experiment_id = stored(first).info.experiment_id
+    client.delete_experiment(experiment_id)
+    second = start(workdir, "r2")
+    assert stored(second).info.experiment_id == experiment_id
+    assert client.get_experiment(experiment_id).lifecycle_stage == "active"
+    assert second.run_id != first.run_id
+
+
+def test_the_use_of_the_machine_is_logged_while_a_block_runs_and_goes_on_after_a_resume(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+
+    def points(run: TrackedRun) -> list[int]:
+        client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
+        name = "system/cpu_utilization_percentage"
+        return [point.step for point in client.get_metric_history(str(run.run_id), name)]
+
+    quiet = start(workdir, "quiet")
+    run = start(workdir, "r1", TrackingConfig())
+    for _ in range(2):
+        before = len(points(run))
+        with quiet.system_metrics(), TrackedRun(run.run_dir).system_metrics():
+            end = time.monotonic() + 30
+            while len(points(run)) == before:
+                assert time.monotonic() < end, "nothing is logged"
+                time.sleep(0.05)
+    assert points(run) == list(range(len(points(run))))
+    assert not points(quiet)
 
 
 def test_what_mlflow_refuses_is_said_and_holds_nothing_else_up(workdir: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -105,6 +197,7 @@ def test_a_second_start_in_the_same_folder_continues_the_run(workdir: Path) -> N
     first = start(workdir, "r1")
     first.log_metrics({"train/loss": 2.0}, step=1)
     first.end("FAILED")
+    assert stored(first).info.status == "FAILED"
     again = start(workdir, "r1", train={"epochs": 5})
     again.log_metrics({"train/loss": 2.0}, step=1)
     again.log_metrics({"train/loss": 1.0}, step=2)
@@ -266,7 +359,13 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     (run.run_dir / "report.md").write_text("hello")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(run.run_dir / "p.png")
     pd.DataFrame({"record_id": ["1"], "description": ["a dress"]}).to_parquet(run.run_dir / "t.parquet")
-    run.log_files([run.run_dir / "report.md"], "reports")
+    (run.run_dir / "curves").mkdir()
+    (run.run_dir / "curves" / "loss.svg").write_text("<svg/>")
+    (run.run_dir / "gone.txt").write_text("cleaned away before it was sent")
+    run._next_try = float("inf")
+    run.log_files([run.run_dir / name for name in ("report.md", "curves", "gone.txt")], "reports")
+    (run.run_dir / "gone.txt").unlink()
+    run._next_try = 0.0
     run.log_picture(run.run_dir / "p.png", key="validation products", step=5)
     for _ in range(2):  # as after a kill between sending it and the manifest
         run.log_table(run.run_dir / "t.parquet", "predictions.json")
@@ -275,7 +374,9 @@ def test_files_pictures_and_tables_are_artifacts_of_the_run(workdir: Path) -> No
     names = {item.path for item in client.list_artifacts(str(run.run_id))}
     assert names == {"reports", "images", "logs", "predictions.json"}
     artifacts = workdir / "mlartifacts" / "ec-descr-gen" / str(run.run_id) / "artifacts"
+    assert {path.name for path in (artifacts / "reports").iterdir()} == {"report.md", "loss.svg"}
     assert (artifacts / "reports" / "report.md").read_text() == "hello"
+    assert any(path.name.startswith("validation products+step+5+") for path in (artifacts / "images").iterdir())
     table = {"columns": ["record_id", "description"], "data": [["1", "a dress"]]}
     assert read_json(artifacts / "predictions.json") == table
     named = stored(run).data.tags["mlflow.loggedArtifacts"]  # by which MLflow's pages find tables
@@ -316,6 +417,7 @@ def test_an_unreachable_server_costs_nothing_but_the_sending(
     run.log_files([run.run_dir / "plot.svg"], "figures")
     with run.system_metrics():
         pass
+    write_json(run.folder / "registered.json", {"version": "1"})  # of an earlier epoch, when the server was there
     assert run.register_model(run.run_dir, step=1, card="card") is None
     assert run.run_id is None
     assert not run.end()
@@ -330,6 +432,11 @@ def test_an_unreachable_server_costs_nothing_but_the_sending(
     found = stored(TrackedRun(run.run_dir))
     assert found.data.metrics == {"train/loss": 1.5}
     assert found.info.status == "FINISHED"
+    # Its times are those of what happened, not of the sending.
+    happened = {entry.kind: entry.time_ms for entry in run.journal.entries()}
+    assert (found.info.start_time, found.info.end_time) == (happened["start"], happened["end"])
+    [point] = mlflow.MlflowClient(own).get_metric_history(found.info.run_id, "train/loss")
+    assert point.timestamp == happened["metrics"]
 
 
 def _drop_model_entry(run: TrackedRun) -> None:
