@@ -198,8 +198,7 @@ class Store:
         known = self.client.get_run(run_id).data.params
         wanted = {name: str(value)[:MAX_PARAM_CHARS] for name, value in entry.values.items()}
         new = [Param(name, value) for name, value in wanted.items() if name not in known]
-        for start in range(0, len(new), 100):
-            self.client.log_batch(run_id, params=new[start : start + 100], synchronous=True)
+        self.client.log_batch(run_id, params=new, synchronous=True)
         # MLflow never changes a parameter: what a resumed run was given anew stands in a tag.
         changed = {name: value for name, value in wanted.items() if known.get(name, value) != value}
         self._set_tags(run_id, {f"resumed with {name}": value for name, value in changed.items()})
@@ -217,8 +216,7 @@ class Store:
 
         step = int(entry.values["step"])
         metrics = [Metric(name, value, entry.time_ms, step) for name, value in entry.values["metrics"].items()]
-        for start in range(0, len(metrics), 1000):
-            self.client.log_batch(run_id, metrics=metrics[start : start + 1000], synchronous=True)
+        self.client.log_batch(run_id, metrics=metrics, synchronous=True)
 
     def _dataset(self, run_id: str, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
