@@ -17,7 +17,7 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.pictures.settings import FetchConfig
 from tasks.runs import Request, recorded, run_folder
-from tasks.tracking import registry_of, start_run
+from tasks.tracking import TrackingConfig, registry_of, start_run
 from tasks.tracking.registry import Registry
 
 SETTINGS = Settings(image=ImageConfig(size_px=64))
@@ -103,6 +103,11 @@ def test_a_content_is_known_by_its_dataset_and_the_settings_that_make_another_mo
         asked = Request(flow="retraining", catalog="e", image_base_url="", settings=settings)
         return same_content(tmp_path, dataset_id, asked) is not None
 
+    with recorded(tmp_path, "00000002", REQUEST) as run:  # a retraining that found nothing new
+        run.note(result={"model_uri": "models:/ec-descr-gen/1"}, dataset_id="d")
+    made = same_content(tmp_path, "d", REQUEST)
+    assert made is not None
+    assert made.run_id == "00000001", "the run that made the model, not one that found nothing to do"
     assert known("d"), "whatever the file is called, and whichever flow made its model"
     assert not known("another")
     for section in ("image", "train", "gate", "score"):
@@ -133,11 +138,40 @@ def test_a_promotion_that_was_killed_half_way_remembers_who_became_champion_mean
     assert [registry.rollback(), registry.rollback()] == [("2", "3"), ("3", "1")]
 
 
+def test_what_came_before_is_remembered_before_the_alias_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = registered(tmp_path, None)
+    client.create_model_version("ec-descr-gen", str(tmp_path))
+    registry = Registry(SETTINGS.tracking, tmp_path)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry.client, "set_model_version_tag", killed)
+    with pytest.raises(KeyboardInterrupt):
+        registry.promote("2")
+    champion = registry.champion()
+    assert champion is not None
+    assert champion["version"] == "1", "else nobody would know whom to roll back to"
+
+
+def test_a_champion_before_that_was_deleted_is_not_given_the_alias(tmp_path: Path) -> None:
+    client = registered(tmp_path, None)
+    client.create_model_version("ec-descr-gen", str(tmp_path))
+    registry = Registry(SETTINGS.tracking, tmp_path)
+    registry.promote("2")
+    client.delete_model_version("ec-descr-gen", "1")
+    with pytest.raises(UserError, match="Version 1 of ec-descr-gen, the champion before, was deleted from "):
+        registry.rollback()
+    assert str(client.get_model_version_by_alias("ec-descr-gen", "champion").version) == "2"
+
+
 def test_an_evaluation_that_is_resumed_goes_on_with_the_same_version_though_its_alias_moved(tmp_path: Path) -> None:
     client = registered(tmp_path, None)
     client.create_model_version("ec-descr-gen", str(tmp_path))
     asked = Request(flow="evaluation", catalog="c", image_base_url="", settings=SETTINGS.nested())
     model = "models:/ec-descr-gen@champion"
+    tracked = registry_of(tmp_path / "runs" / "00000001", TrackingConfig(model_name="asked for since"))
+    assert tracked.name == "ec-descr-gen", "a run's model stays where it was first tracked"
     with recorded(tmp_path, "00000003", asked) as run:
         assert the_same_again(run, registry_of(run.folder, SETTINGS.tracking), model) == "models:/ec-descr-gen/1"
     client.set_registered_model_alias("ec-descr-gen", "champion", "2")

@@ -12,6 +12,7 @@ import pytest
 
 from model.describer import Describer
 from model.directory import add_facts
+from model.errors import RunError, UserError
 from model.files import read_json, write_json
 from model.settings import SearchConfig
 from model.store import PictureStore
@@ -27,6 +28,7 @@ from tasks.scoring.gate import GateConfig, in_words, passes
 from tasks.scoring.products import read_products
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.registry import Registry
+from tasks.warm_start import seen_before
 from tests.tasks.shapes import make_dataset, train_model
 
 BETTER = Comparison(
@@ -177,7 +179,8 @@ def test_a_better_model_takes_the_champions_place_and_all_that_is_logged_says_wh
 ) -> None:
     test, validation = pictures(contest.dataset, "test"), pictures(contest.dataset, "validation")
     # Each has learned from another of the products, and the champion's epoch was chosen on one of them.
-    add_facts(contest.champion_dir, training_pictures=[test["test-000"]], validation_pictures=[test["test-002"]])
+    learned = [test["test-000"], validation["validation-001"]]
+    add_facts(contest.champion_dir, training_pictures=learned, validation_pictures=[test["test-002"]])
     add_facts(contest.model_dir, training_pictures=[test["test-001"], validation["validation-000"]])
     register_both(contest)
 
@@ -218,7 +221,7 @@ def test_a_better_model_takes_the_champions_place_and_all_that_is_logged_says_wh
         search=SEARCH, config=SCORE, catalog="shapes", split="validation", device="cpu",
     )["cider_d"]  # fmt: skip
     assert beside["first"] < beside["second"], "the champion is the first there too"
-    assert beside["products"] == 23, "of the split asked for, without what the model was trained on"
+    assert beside["products"] == 22, "of the split asked for, without what either was trained on"
 
 
 def test_the_gates_own_score_and_level_decide(contest: Contest) -> None:
@@ -283,3 +286,25 @@ def test_a_champion_that_came_while_the_two_were_compared_is_compared_with_too(
     found = contest.decide(GateConfig())
     assert found["decision"].startswith("kept: version 3 stays the champion; cider_d "), "the same model is no better"
     assert (found["champion"], contest.champion) == ("3", "3")
+
+
+def test_a_score_that_decides_and_could_not_be_computed_decides_nothing(contest: Contest) -> None:
+    register_both(contest)
+    with pytest.raises(RunError, match=r"gate\.score=bertscore_f1 could not be computed, so nothing is decided"):
+        contest.decide(GateConfig(score="bertscore_f1"))
+    assert read_manifest(contest.run.run_dir, "promote") is None
+    assert contest.champion == "1"
+
+
+def test_what_the_weights_to_start_from_have_learned_of_the_held_out_products_is_said(
+    shapes: Path, tmp_path: Path
+) -> None:
+    dataset = Dataset(id="shapes", folder=shapes / "dataset", facts={})
+    model_dir = shutil.copytree(shapes / "good", tmp_path / "good")
+    assert seen_before(dataset, "") == seen_before(dataset, str(model_dir)) == ""
+    test, validation = (list(pictures(dataset, split).values()) for split in ("test", "validation"))
+    add_facts(model_dir, training_pictures=[*test[1:], *validation[:3]])
+    assert "was trained on 3 of the validation products, which choose the epoch" in seen_before(dataset, str(model_dir))
+    add_facts(model_dir, training_pictures=test)
+    with pytest.raises(UserError, match="was trained on all 24 test products, so nothing is left to score the new one"):
+        seen_before(dataset, str(model_dir))

@@ -115,10 +115,16 @@ def test_the_first_model_is_champion_and_the_next_is_challenger(made: Made) -> N
     assert second is not None
     assert (second["version"], second["alias"]) == ("2", "challenger")
     registry = Registry(CONFIG, made.workdir)
+    assert aliases(registry) == {"champion": "1", "challenger": "2"}
     champion = registry.champion()
     assert champion is not None
     assert champion["version"] == "1"
     assert champion["tags"]["dataset_id"] == "shapes"
+
+
+def aliases(registry: Registry) -> dict[str, str]:
+    found = registry.client.get_registered_model(registry.name).aliases
+    return {alias: str(version) for alias, version in found.items()}
 
 
 def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_path: Path) -> None:
@@ -127,10 +133,15 @@ def test_promotion_moves_the_alias_and_rollback_gives_it_back(made: Made, tmp_pa
         registry.rollback()
     third = start(made.workdir, "r3").register_model(made.model_dir, step=1, card="card")
     assert third is not None
+    assert aliases(registry) == {"champion": "1", "challenger": third["version"]}
     registry.promote(third["version"])
-    champion = registry.champion()
-    assert champion is not None
-    assert champion["version"] == third["version"]
+    assert aliases(registry) == {"champion": third["version"]}, "what was promoted is no challenger any more"
+    assert registry.rollback() == (third["version"], "1")
+    fourth = start(made.workdir, "r3").register_model(made.model_dir, step=2, card="card")
+    assert fourth is not None
+    assert fourth["version"] != third["version"], "another epoch of the same run is another model"
+    registry.promote(third["version"])
+    assert aliases(registry) == {"champion": third["version"], "challenger": fourth["version"]}
     assert registry.rollback() == (third["version"], "1")
     empty = Registry(CONFIG, tmp_path)
     assert empty.champion() is None
@@ -229,7 +240,7 @@ def test_registering_the_same_epoch_again_makes_no_second_version(made: Made) ->
     before = len(mlflow.MlflowClient(tracking_uri=made.run.tracking_uri).search_model_versions(""))
     again = TrackedRun(made.run.run_dir).register_model(made.model_dir, step=6, card="# the card")
     assert again is not None
-    assert again["version"] == made.registered["version"]
+    assert (again["version"], again["alias"]) == (made.registered["version"], "champion")
     assert len(mlflow.MlflowClient(tracking_uri=made.run.tracking_uri).search_model_versions("")) == before
 
 
@@ -326,7 +337,11 @@ def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_
     assert version.description == "# the card"
     assert version.tags["epoch"] == "6"
     (logged,) = [one for one in client.search_logged_models(["1"]) if f"/{one.model_id}" in str(version.source)]
-    assert logged.params["a"] == "1"
+    assert (logged.params["a"], logged.source_run_id, version.run_id) == ("1", made.run.run_id, made.run.run_id)
+    outputs = client.get_run(str(made.run.run_id)).outputs
+    assert outputs is not None
+    [output] = outputs.model_outputs
+    assert (output.model_id, output.step) == (logged.model_id, 6)
     folder = files_of(logged, made)
     assert (folder / "artifacts" / "README.md").read_text() == "# the card"
     listed = (folder / "requirements.txt").read_text().splitlines()
