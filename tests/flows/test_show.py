@@ -32,6 +32,17 @@ def test_a_demo_without_a_test_split_and_without_a_ceiling_shows_what_it_has(
     assert "BLEU-4 is 100% of the ceiling's" in capsys.readouterr().out
 
 
+def test_a_retrainings_table_says_which_score_is_the_champions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "pipeline_table", lambda _: None)  # the run's own table is tested with the chain
+    numbers = {"first": 0.1, "second": 0.25, "difference": 0.15, "low": 0.05, "high": 0.2, "confidence": 0.995}
+    show.retraining_table({"records": {}, "comparison": {"bleu_4": numbers}})
+    heading, row = (line.split() for line in capsys.readouterr().out.splitlines()[-2:])
+    assert heading[:4] == ["score", "champion", "this", "model"]
+    assert row == ["BLEU-4", "0.100", "0.250", "+0.150", "+0.050", "…", "+0.200", "99.5%"]
+
+
 def test_what_looks_like_markup_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     said = "[/x.csv] [bold] :dress:"
     row = {

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from PIL import Image
 
 from model.errors import UserError
 from model.files import read_json, write_json
+from model.report import EpochReport, Sample
+from model.settings import TrainConfig
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags, git_tags
@@ -25,6 +28,7 @@ from tasks.tracking.journal import Journal
 from tasks.tracking.registry import Registry
 from tasks.tracking.run import flatten
 from tasks.tracking.upload import main as upload
+from tasks.train import log_epoch
 from tests.tasks.mlflow_server import free_port
 
 pytestmark = pytest.mark.filterwarnings(
@@ -51,7 +55,7 @@ def start(workdir: Path, name: str, config: TrackingConfig = QUIET, **parameters
     return start_run(
         config,
         run_dir=workdir / "runs" / name,
-        name=name,
+        name=f"run {name}",
         parameters={"train": {"epochs": 3}, **parameters},
         tags={"dataset.id": "d1", "kind": "any name will do", "self": "this too", "empty": ""},
     )
@@ -80,7 +84,7 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     run.log_note("**note**")
     assert run.end()
     found = stored(run)
-    assert found.info.run_name == "r1"
+    assert found.info.run_name == "run r1"
     assert found.info.status == "FINISHED"
     assert found.data.params == {"train.epochs": "3", "image.size_px": "96"}
     assert found.data.tags["dataset.id"] == "d1"
@@ -100,6 +104,34 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     assert run.history() == {"train/loss": [(1, 3.0), (2, 1.5), (3, 1.0)], "test/bleu_4": [(0, 0.5)]}
 
 
+def test_an_epochs_numbers_stand_at_its_step_each_under_its_own_name(
+    workdir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = start(workdir, "r1")
+    learned = EpochReport(
+        epoch=2, train_loss=3.0, reward=None, validation_loss=4.0, learning_rates={"encoder": 1e-4, "decoder": 4e-4},
+        pictures_per_s=50.0, scores={"bleu_4": 0.1, "cider_d": 0.7}, is_best=True, seconds=9.0,
+        samples=[Sample(record_id="1", description="a red hat", reference="a blue hat")],
+    )  # fmt: skip
+    config = TrainConfig(epochs=7, monitor="cider_d")
+    with caplog.at_level(logging.INFO):
+        log_epoch(run, learned, config)
+        log_epoch(run, replace(learned, epoch=3, train_loss=None, reward=0.9, is_best=False), config)
+    both = {
+        "validation/loss": 4.0, "learning_rate/encoder": 1e-4, "learning_rate/decoder": 4e-4, "pictures_per_s": 50.0,
+        "epoch_seconds": 9.0, "validation/bleu_4": 0.1, "validation/cider_d": 0.7,
+    }  # fmt: skip
+    assert run.history() == {name: [(2, value), (3, value)] for name, value in both.items()} | {
+        "train/loss": [(2, 3.0)],
+        "train/cider_d_sampled": [(3, 0.9)],
+    }
+    first, sample, second, _ = (record.getMessage() for record in caplog.records if record.name == "tasks.train")
+    scores = "validation loss 4.000; BLEU-4 0.100, CIDEr-D 0.700"
+    assert first == f"epoch 2 of at most 7: training loss 3.000, {scores}  best so far"
+    assert sample == "  it writes: a red hat"
+    assert second == f"epoch 3 of at most 7: sampled CIDEr-D 0.900, {scores}"
+
+
 def test_a_number_that_is_told_anew_replaces_the_one_before_and_the_epochs_stay_in_order(workdir: Path) -> None:
     run = start(workdir, "r1")
     for step, value in ((2, 2.0), (1, 1.0), (2, 3.0), (2, 3.0)):
@@ -111,10 +143,14 @@ def test_a_number_that_is_told_anew_replaces_the_one_before_and_the_epochs_stay_
 
 def test_more_and_longer_parameters_than_mlflow_takes_at_once_are_all_there(workdir: Path) -> None:
     run = start(workdir, "r1", many={str(number): "x" * (7000 if number == 200 else 1) for number in range(201)})
+    run.log_metrics({f"many/{number}": 1.0 for number in range(1001)})
     assert run.end()
-    found = stored(run).data.params
-    assert len([name for name in found if name.startswith("many.")]) == 201
-    assert found["many.200"] == "x" * 6000
+    start(workdir, "r1", many={str(number): "x" * (7000 if number == 200 else 1) for number in range(201)})
+    found = stored(run).data
+    assert len([name for name in found.params if name.startswith("many.")]) == 201
+    assert found.params["many.200"] == "x" * 6000
+    assert len(found.metrics) == 1001
+    assert not [name for name in found.tags if name.startswith("resumed with")], "nothing has changed"
 
 
 def test_the_end_of_a_run_is_sent_at_once_though_the_store_was_away_a_moment_ago(workdir: Path) -> None:
@@ -281,7 +317,7 @@ def test_a_kill_between_making_the_run_and_keeping_its_id_leaves_one_run(workdir
     experiment = client.get_experiment_by_name("ec-descr-gen")
     assert experiment is not None
     names = [found.info.run_name for found in client.search_runs([experiment.experiment_id])]
-    assert names.count("r1") == 1
+    assert names.count("run r1") == 1
 
 
 @pytest.mark.parametrize("name", ["a@b", "a?b", "a#b", "a/b", "a\nb", "..", "ä" * 101, " "])
