@@ -116,6 +116,15 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     assert [metric.step for metric in scored] == [1, 2, 3], "asked for at each epoch"
     assert "test/bertscore_f1" in found.data.metrics
     assert [file.path for file in client.list_artifacts(found.info.run_id, "logs")] == ["logs/run.log"]
+    assert found.inputs is not None
+    inputs = {one.tags[0].value: one.dataset for one in found.inputs.dataset_inputs}
+    folder = Path(result["dataset_dir"])
+    assert {context: (one.name, json.loads(one.source)["uri"]) for context, one in inputs.items()} == {
+        "training": ("catalog training", str(folder / "train.h5")),
+        "test": ("catalog test", str(folder / "test.h5")),
+    }
+    assert all(result["dataset_digest"].startswith(one.digest) for one in inputs.values())
+    assert found.data.tags["dataset.digest"] == result["dataset_digest"]
 
 
 def test_without_a_test_split_the_best_model_is_scored_on_validation_and_registered(
@@ -193,6 +202,35 @@ def test_weights_of_another_shape_are_told_before_any_picture_is_fetched(
     )  # fmt: skip
     assert "has decoder.hidden_size=32, and this training has 16" in refused.stderr
     assert "Fetching pictures" not in refused.stderr
+    client = mlflow.MlflowClient(result["mlflow"]["tracking_uri"])
+    [last, *_] = client.search_runs([client.get_run(result["mlflow"]["run_id"]).info.experiment_id])
+    assert last.info.status == "FAILED"
+
+
+def test_a_training_that_begins_with_the_champions_weights_is_scored_without_what_these_have_learned(
+    result: dict[str, Any], work: Path, catalogue: Path
+) -> None:
+    """With another split seed, by which products that the champion was trained on are held out."""
+    assert result["alias"] == "champion"
+    again = run_json(
+        "run", "--catalog", catalogue / "catalog.json", "--image-base-url", catalogue, "--workdir", work / "space",
+        *SMALL, "--set", "train.epochs=1", "--set", "train.warm_start=champion", "--set", "sample.split_seed=144",
+    )  # fmt: skip
+    learned = set(captions_of(result, "train"))
+    tested = captions_of(again, "test")
+    known = [one for one in tested if one in learned]
+    assert 0 < len(known) < len(tested), "this seed proves nothing"
+    conditions = read_json(Path(again["model_dir"]).parents[1] / "scores.json")["conditions"]
+    assert (conditions["split"], conditions["excluded"]) == ("test", len(known))
+    client = mlflow.MlflowClient(again["mlflow"]["tracking_uri"])
+    assert client.get_run(again["mlflow"]["run_id"]).data.tags["warm_start"] == result["model_uri"]
+    assert again["alias"] == "challenger"
+    assert str(client.get_model_version_by_alias("ec-descr-gen", "champion").version) == "1"
+
+
+def captions_of(result: dict[str, Any], split: str) -> list[str]:
+    captions = pd.read_parquet(Path(result["dataset_dir"]) / "captions.parquet")
+    return [" ".join(tokens[0]) for tokens in captions[captions["split"] == split]["tokens"]]
 
 
 def test_a_model_is_evaluated_without_the_products_that_it_was_trained_on(
