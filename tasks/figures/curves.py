@@ -1,4 +1,4 @@
-"""The plots over epochs, drawn from the logged numbers: loss, BLEU-1 to 4, BERTScore with BLEU."""
+"""The plots over epochs, drawn from the logged numbers: loss, BLEU-1 to 4, CIDEr-D, BERTScore with BLEU."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +32,12 @@ PLOTS = (
         title="BLEU on validation data, free-running",
         y_label="corpus BLEU (0–1)",
         lines={f"validation/bleu_{n}": f"BLEU-{n}" for n in range(1, 5)},
+    ),
+    Plot(
+        name="cider_d",
+        title="CIDEr-D, free-running",
+        y_label="CIDEr-D (0–10)",
+        lines={"validation/cider_d": "validation", "train/cider_d_sampled": "training, sampled"},
     ),
     Plot(
         name="bertscore",

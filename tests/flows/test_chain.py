@@ -111,7 +111,7 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     assert [metric.step for metric in rewards] == [3], "the last epoch learns from rewards"
     assert found.data.metrics["test/bleu_4"] == pytest.approx(result["scores"]["test"]["bleu_4"])
     figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
-    assert {"loss.png", "bleu.png", "bertscore.png"} <= figures
+    assert {"loss.png", "bleu.png", "cider_d.png", "bertscore.png"} <= figures
     scored = client.get_metric_history(found.info.run_id, "validation/bertscore_f1")
     assert [metric.step for metric in scored] == [1, 2, 3], "asked for at each epoch"
     assert "test/bertscore_f1" in found.data.metrics

@@ -27,7 +27,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def history(epochs: int) -> dict[str, list[tuple[int, float]]]:
-    names = ["train/loss", "validation/loss", "validation/bertscore_f1", *(f"validation/bleu_{n}" for n in range(1, 5))]
+    scores = [*(f"bleu_{n}" for n in range(1, 5)), "cider_d", "bertscore_f1"]
+    names = ["train/loss", "validation/loss", *(f"validation/{score}" for score in scores)]
     return {name: [(epoch, 1.0 / epoch) for epoch in range(1, epochs + 1)] for name in names}
 
 
@@ -39,11 +40,11 @@ def peaked(words: int, grid: int) -> NDArray[np.float32]:
     return np.asarray(maps / maps.sum(axis=(1, 2), keepdims=True), dtype=np.float32)
 
 
-def test_the_three_plots_are_drawn_as_png_and_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_four_plots_are_drawn_as_png_and_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
     first = draw_curves(history(12), tmp_path / "a", best_epoch=7, chosen_by="BLEU-4")
     second = draw_curves(history(12), tmp_path / "b", best_epoch=7, chosen_by="BLEU-4")
     assert [path.name for path in first] == [
-        "loss.png", "loss.svg", "bleu.png", "bleu.svg", "bertscore.png", "bertscore.svg"
+        "loss.png", "loss.svg", "bleu.png", "bleu.svg", "cider_d.png", "cider_d.svg", "bertscore.png", "bertscore.svg"
     ]  # fmt: skip
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
