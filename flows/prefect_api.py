@@ -18,7 +18,9 @@ TIMEOUT_S = 30.0
 BUSY, ATTEMPTS = 503, 6  # its database was taken just then; Prefect's own client asks again too
 
 
-def ask(api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | None = None) -> Any:
+def ask(
+    api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | None = None, method: str | None = None
+) -> Any:
     """GET, or POST with a body; the answer's JSON. Logs in with PREFECT_API_AUTH_STRING if it is set.
 
     Raises:
@@ -28,7 +30,7 @@ def ask(api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | N
     data = None if body is None else json.dumps(body).encode()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            request = urllib.request.Request(f"{api_url}{path}", data, headers)  # noqa: S310
+            request = urllib.request.Request(f"{api_url}{path}", data, headers, method=method)  # noqa: S310
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 return json.loads(response.read() or b"null")
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:

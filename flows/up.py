@@ -117,16 +117,17 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
         healthy=lambda: _worker_is_online(api),
         before=before_the_worker,
     )  # fmt: skip
-    pool = f"work-pool create {POOL} --type process --overwrite"
-    deploy = "deploy --all --prefect-file prefect.yaml"
     prefect_command = '"$0" -m prefect --no-prompt'
+    # Not --overwrite: a pool that was paused stays so.
+    pool = f"{prefect_command} work-pool inspect {POOL} || {prefect_command} work-pool create {POOL} --type process"
+    deploy = f"{prefect_command} deploy --all --prefect-file prefect.yaml"
     deployments = Child(
         name="deploying prefect.yaml",
         command=[
             *KEPT[:-1],
             "sh",
             "-c",
-            f"{prefect_command} {pool} && exec {prefect_command} {deploy}",
+            f"{{ {pool}; }} && exec {deploy}",
             sys.executable,
         ],
         environment=environment | {"EC_DESCR_GEN_TIMEZONE": zone, "PWD": str(ROOT)},  # both stand in prefect.yaml
@@ -143,8 +144,12 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
         prefect.start()
         prefect.wait()
     logger.info("deploying")
+    off = {name for name, (_, _, on) in switches(api).items() if not on}
     deployments.start()
     deployments.finish()
+    for name, (path, change, _) in switches(api).items():
+        if name in off:
+            ask(api, path, change, method="PATCH")
     worker.start()
     mlflow.wait()
     worker.wait()
@@ -161,6 +166,26 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
                 crash_killed_runs(api, workdir)
             except RunError as error:  # Prefect's server is being started again
                 logger.warning("%s", error)
+
+
+def switches(api: str) -> dict[str, tuple[str, dict[str, bool], bool]]:
+    """What can be switched off on Prefect's pages, and deploying again would switch on: schedules and automations.
+
+    Returns:
+        By a name that deploying keeps: the address, the change that switches it off, whether it is on.
+    """
+    schedules = {
+        f"schedule of {deployment['name']}": (
+            f"/deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False}, schedule["active"]
+        )
+        for deployment in ask(api, "/deployments/filter", {})
+        for schedule in deployment["schedules"]
+    }  # fmt: skip
+    automations = {
+        one["name"]: (f"/automations/{one['id']}", {"enabled": False}, one["enabled"])
+        for one in ask(api, "/automations/filter", {})
+    }
+    return schedules | automations
 
 
 def child_environment(workdir: Path, facts: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 from flows.cli import main
 from flows.prefect_api import ask
 from flows.server import answers, free_port
+from flows.up import switches
 from model.errors import RunError
 from tasks.lock import write_facts
 from tasks.served import credentials, password_path, served, up_path
@@ -80,6 +81,22 @@ def test_up_killed_with_sigkill_takes_all_its_children_with_it(tmp_path: Path) -
         assert len(processes(tmp_path)) > 5
         os.kill(process.pid, signal.SIGKILL)
     wait_for("the end of every child", lambda: not processes(tmp_path), timeout_s=60)
+
+
+@pytest.mark.acceptance
+def test_what_was_switched_off_on_prefects_pages_stays_off_when_up_starts_again(tmp_path: Path) -> None:
+    pool = "/work_pools/ec-descr-gen"
+    with up(tmp_path) as there:
+        api = f"{there['prefect_url']}/api"
+        assert set(switches(api)) == {"schedule of retrain", "retrain__automation_1"}
+        assert all(on for _, _, on in switches(api).values())
+        for path, change, _ in switches(api).values():
+            ask(api, path, change, method="PATCH")
+        ask(api, pool, {"is_paused": True}, method="PATCH")
+    with up(tmp_path) as there:
+        api = f"{there['prefect_url']}/api"
+        assert [on for _, _, on in switches(api).values()] == [False, False]
+        assert ask(api, pool)["is_paused"]
 
 
 @pytest.mark.acceptance
