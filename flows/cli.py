@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0 for success, 1 if the run failed, 2 for wrong use or bad input."""
     prepare_surroundings()
     options = make_parser().parse_args(arguments)
-    set_up_logging()
     try:
+        set_up_logging()
         check_names(sys.argv[1:] if arguments is None else arguments)
         result, show = options.command(options)
         if result is not None:  # else the command has said everything itself
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(error, RUN_FAILED)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what ends now, Prefect's server last, is not to be cut short
         again = options.again.format(workdir=shlex.quote(str(options.workdir)))
         print(f"ec-descr-gen: stopped; go on with: {again}", file=sys.stderr)
         return INTERRUPTED

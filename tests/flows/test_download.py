@@ -117,6 +117,25 @@ def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_s
         assert b"secretword" not in path.read_bytes(), name
 
 
+def test_ctrl_c_again_while_a_stopped_command_ends_changes_nothing(
+    catalog: Path, server: FaultyServer, tmp_path: Path
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command(*prepare(catalog, server, tmp_path)), env=environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(chunks_are_there(tmp_path))
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "stopped" not in (line := process.stderr.readline()):
+            assert line, "it ended without a word"
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+
+
 def test_stopped_with_ctrl_c_it_says_how_to_go_on_and_goes_on(
     catalog: Path, server: FaultyServer, digest: str, tmp_path: Path
 ) -> None:
