@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -45,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, RUN_FAILED)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what ends now, Prefect's server last, is not to be cut short
-        again = options.again.format(workdir=shlex.quote(str(options.workdir)))
-        print(f"ec-descr-gen: stopped; go on with: {again}", file=sys.stderr)
+        print(f"ec-descr-gen: stopped; go on with: {options.again}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         _drop_stdout()
@@ -123,7 +121,8 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--workdir", type=workdir, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)"
     )
-    common.set_defaults(again="ec-descr-gen resume --workdir {workdir}")
+    # Not `resume`: where this run had not begun yet, that finds nothing, or another run.
+    common.set_defaults(again="the same command")
     common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument(
@@ -166,9 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
     publish = add("publish", "hand a new catalogue to the running system", "publishing.publish")
     publish.add_argument("catalog", metavar="FILE", help="JSON, JSON Lines, CSV or Parquet; may be gzipped")
     publish.add_argument("--image-base-url", default="", metavar="URL-or-FOLDER", help=BASE_HELP)
-    rollback = add("rollback", "give the champion alias back to the version before", "commands.rollback")
-    for short in (publish, rollback):
-        short.set_defaults(again="the same command")
+    add("rollback", "give the champion alias back to the version before", "commands.rollback")
     resume = add("resume", "continue the last (or named) failed or killed run where it stopped", "commands.resume")
     resume.add_argument("run", nargs="?", metavar="RUN", help="a run's id, from `ec-descr-gen runs`")
     add("runs", "runs, and the command that resumes each", "commands.runs")
@@ -186,7 +183,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     describe_options(describe)
     make = add("make-catalog", "draw a demo catalogue", "demo.make")
-    make.set_defaults(again="the same command")
     make.add_argument("--items", type=int, required=True, metavar="N")
     make.add_argument("--out", type=Path, required=True, metavar="D")
     make.add_argument("--seed", type=int, default=0, metavar="S")
@@ -226,7 +222,6 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
     up.add_argument("--timezone", default="", metavar="NAME", help="of the schedules; default: the machine's")
     up.add_argument("--auth", action="store_true", help="both servers ask for a password")
     clean = add("clean", "remove old datasets, and the checkpoints of finished runs", "cleaning.clean")
-    clean.set_defaults(again="the same command")
     clean.add_argument("--keep", type=int, default=2, metavar="N", help="datasets to keep beside those needed (2)")
     clean.add_argument(
         "--unfinished", action="store_true", help="give up failed, killed, refused and unreadable runs: they go"
