@@ -75,6 +75,9 @@ def prepare_surroundings() -> None:
     outside = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     if LOOPBACK_NAMES not in outside and outside != "*":  # which means all only where it stands alone
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{outside},{LOOPBACK_NAMES}".lstrip(",")
+    # Who sets a password for Prefect's server alone means its clients too: without it ours would stay outside.
+    if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who called
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

@@ -124,3 +124,10 @@ def test_an_address_of_prefect_that_is_none_is_named(tmp_path: Path) -> None:
     fault = "a URL begins with http:// or https://"
     wanted = f"ec-descr-gen: PREFECT_API_URL is foo, which cannot be asked ({fault}): mend it, or unset it\n"
     assert (done.returncode, done.stderr) == (2, wanted)
+
+
+def test_a_password_that_is_set_for_prefects_server_alone_is_its_clients_too() -> None:
+    line = command("config", "explain", "PREFECT_API_AUTH_STRING")
+    variables = {**environment(), "PREFECT_SERVER_API_AUTH_STRING": "admin:secret"}
+    told = subprocess.run(line, env=variables, capture_output=True, text=True, check=True).stdout
+    assert "(set)" in told
