@@ -85,7 +85,7 @@ def test_a_deployed_run_killed_with_its_worker_twice_ends_as_an_undisturbed_one(
         wait_for_state(api, failed, "FAILED")
         why, *_ = wait_for("the reason", lambda: artifacts(api, failed))
         assert "none.json" in why["data"]
-        assert "ec-descr-gen resume" in why["data"]
+        assert "Nothing was done yet" in why["data"]
         undisturbed = run_json(
             "run",
             "--catalog",
