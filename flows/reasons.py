@@ -15,6 +15,8 @@ ARTIFACT_KEY = "why-it-stopped"
 
 def how_to_go_on(run_id: str, workdir: Path, *, deployed: bool) -> str:
     """A sentence for whoever reads why a run stopped. Prefect retries only what a deployment started."""
+    if load_run(workdir, run_id) is None:  # `resume` would not find it
+        return f"It had not begun: {'Retry begins it' if deployed else 'start it again'}."
     command = shlex.join(["ec-descr-gen", "resume", run_id, "--workdir", str(workdir)])
     return f"{'Retry goes on where it stopped; so does' if deployed else 'It goes on where it stopped with'}: {command}"
 
