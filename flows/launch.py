@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pydantic
+
 from flows.server import PrefectServer
 from model.errors import RunError, UserError
 from tasks.lock import workdir_lock
@@ -103,7 +105,15 @@ def _start(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
-    from flows.evaluation import evaluation
+    try:
+        from flows.evaluation import evaluation
+    except pydantic.ValidationError as error:  # Prefect reads its settings when it is first imported
+        fault = error.errors()[0]
+        name = ".".join(map(str, fault["loc"]))
+        raise UserError(
+            f"Prefect's {error.title} do not take {fault['input']!r} for {name} ({fault['msg']}): mend the variable "
+            "PREFECT_… that says so"
+        ) from None
     from flows.pipeline import pipeline
     from flows.prepare import prepare
     from flows.quiet import expected_errors_without_traceback

@@ -131,3 +131,14 @@ def test_a_password_that_is_set_for_prefects_server_alone_is_its_clients_too() -
     variables = {**environment(), "PREFECT_SERVER_API_AUTH_STRING": "admin:secret"}
     told = subprocess.run(line, env=variables, capture_output=True, text=True, check=True).stdout
     assert "(set)" in told
+
+
+def test_a_variable_that_prefect_does_not_take_is_named_without_a_traceback(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("id,image_url,description\n")
+    line = command("prepare", "--catalog", catalog, "--workdir", tmp_path)
+    variables = {**environment(), "PREFECT_LOGGING_LEVEL": "LOUD"}
+    done = subprocess.run(line, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Prefect's LoggingSettings do not take 'LOUD' for level" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
