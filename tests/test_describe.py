@@ -2,16 +2,21 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flows.cli import main
+from model.describer import Describer
 from model.settings import SearchConfig
 from model.store import PictureStore
 from tasks.demo.server import serve_images
+from tasks.drafts.asked import named_pictures
 from tasks.drafts.calibrate import calibrate
+from tasks.drafts.drafting import Drafter
+from tasks.pictures.settings import FetchConfig
 from tasks.scoring.products import read_products
 from tests.command import run, run_json, run_until
 from tests.tasks.shapes import COLOURS, SHAPES, make_dataset, train_model
@@ -87,6 +92,21 @@ def test_killed_in_the_middle_drafting_loses_nothing_and_every_wrong_colour_need
     assert all(row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if bad)
     right = [row["needs_review"] == "true" for row, bad in zip(rows, wrong, strict=True) if not bad]
     assert sum(right) / len(right) < 0.5
+
+
+def test_a_draft_is_judged_by_the_models_bounds_and_by_what_the_product_says_of_itself(
+    shop: Path, model_dir: Path
+) -> None:
+    describer = Describer.load(model_dir, device="cpu")
+    describer.config = {**describer.config, "review": {"least_confidence": 1.0, "least_colour_certainty": 1.0}}
+    search = SearchConfig(beam_size=2, max_words=12)
+    strict = Drafter(describer=describer, search=search, fetch=FetchConfig(), named=[])
+    asked = named_pictures([str(shop / f"{number}.png") for number in range(8)])
+    reasons = [reason for row in strict.rows(asked) for reason in row["reasons"]]
+    assert sum(reason.endswith("is below 1.00") for reason in reasons) == 8
+    assert any(reason.startswith("unsure of ") for reason in reasons)
+    yellow = [replace(one, attributes=("yellow",)) for one in asked]
+    assert any(reason.endswith(", the product is yellow") for row in strict.rows(yellow) for reason in row["reasons"])
 
 
 def test_files_urls_and_folders_are_described_together(shop: Path, model_dir: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tasks.drafts.asked import Asked, named_pictures, products
 from tasks.drafts.drafting import Drafted, Drafter
 from tasks.drafts.kept import Kept
 from tasks.drafts.table import read_rows, write_rows
+from tasks.pictures.address import FileAddress
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.shapes import COLOURS, SHAPES, make_dataset, train_model
 
@@ -178,6 +179,30 @@ def test_what_another_model_or_search_began_is_drafted_anew(drafter: Drafter, sh
     )
     greedy.write(asked, tmp_path / "drafts.csv")
     assert len(again) == len(asked)
+
+
+@pytest.mark.parametrize("changed", ["sha256", "review"])
+def test_what_other_weights_or_other_bounds_began_is_drafted_anew(
+    drafter: Drafter, model_dir: Path, shop: Path, tmp_path: Path, changed: str
+) -> None:
+    asked = missing(shop / "catalog.json", str(shop))
+    with pytest.raises(KilledError):
+        killed_after(drafter, 33).write(asked, tmp_path / "drafts.csv")
+    describer = Describer.load(model_dir, device="cpu")
+    describer.config = {**describer.config, changed: {"least_confidence": 0.5}}
+    again: list[str] = []
+    other = replace(drafter, describer=describer, on_drafted=lambda drafted: again.append(drafted.asked.id))
+    other.write(asked, tmp_path / "drafts.csv")
+    assert len(again) == len(asked)
+
+
+def test_a_picture_that_failed_before_a_kill_is_tried_again(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    late = tmp_path / "late.png"
+    asked = [Asked(picture=str(late), address=FileAddress(late)), *missing(shop / "catalog.json", str(shop))]
+    with pytest.raises(KilledError):
+        killed_after(drafter, 33).write(asked, tmp_path / "drafts.csv")
+    late.write_bytes((shop / "images" / "0.png").read_bytes())
+    assert drafter.write(asked, tmp_path / "drafts.csv")[0]["description"]
 
 
 def test_what_a_person_changed_stays_and_only_new_products_are_drafted(
