@@ -29,7 +29,12 @@ class TrackingConfig:
         """Check the bounds."""
         # It becomes a folder below `mlartifacts`, which it must not lead out of.
         inside = not {".", ".."} & set(self.experiment.split("/"))
-        check(bool(self.experiment.strip()) and inside, "tracking.experiment", self.experiment, "a name, no . or ..")
+        check(
+            bool(self.experiment.strip()) and inside and len(self.experiment.encode()) <= 200,
+            "tracking.experiment",
+            self.experiment,
+            "a name of at most 200 bytes, no . or ..",
+        )
         # It stands in `models:/NAME@ALIAS` and is a part of a folder's name.
         name, barred = self.model_name, set("/:'\"@?#")
         check(
