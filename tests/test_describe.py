@@ -103,7 +103,7 @@ def test_a_draft_is_judged_by_the_models_bounds_and_by_what_the_product_says_of_
     strict = Drafter(describer=describer, search=search, fetch=FetchConfig(), named=[])
     asked = named_pictures([str(shop / f"{number}.png") for number in range(8)])
     reasons = [reason for row in strict.rows(asked) for reason in row["reasons"]]
-    assert sum(reason.endswith("is below 1.00") for reason in reasons) == 8
+    assert sum(reason.endswith("is below 1.0000") for reason in reasons) == 8
     assert any(reason.startswith("unsure of ") for reason in reasons)
     yellow = [replace(one, attributes=("yellow",)) for one in asked]
     assert any(reason.endswith(", the product is yellow") for row in strict.rows(yellow) for reason in row["reasons"])
