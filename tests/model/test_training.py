@@ -30,7 +30,7 @@ from model.errors import RunError, UserError
 from model.files import sha256_file
 from model.metrics.bleu import bleu
 from model.report import EpochReport
-from model.schedule import WARM_UP, cosine
+from model.schedule import WARM_UP, Plateau, cosine
 from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import PictureStore, write_store
 from model.validation import validate
@@ -450,6 +450,17 @@ def test_learning_rates_fall_on_a_plateau_and_training_stops(data: Path, tmp_pat
     rates = [report.learning_rates["decoder"] / 1e-12 for report in result.history]
     assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25])
     assert result.best_epoch == 1
+
+
+def test_a_better_epoch_begins_the_count_of_bad_ones_anew_but_lifts_no_learning_rate() -> None:
+    plateau = Plateau(0.5, decay_patience_epochs=2, stop_patience_epochs=3)
+    scores = [0.3, 0.3, 0.2, 0.4, 0.1, 0.1, 0.4]
+    seen = [(plateau.better(score, epoch), plateau.scale, plateau.stopped) for epoch, score in enumerate(scores, 1)]
+    assert seen == [
+        (True, 1.0, False), (False, 1.0, False), (False, 0.5, False), (True, 0.5, False),
+        (False, 0.5, False), (False, 0.25, False), (False, 0.25, True),
+    ]  # fmt: skip
+    assert (plateau.best, plateau.best_epoch) == (0.4, 4), "an epoch as good as the best is no better"
 
 
 def test_learning_rates_rise_and_fall_along_a_cosine_whose_length_a_resumed_run_cannot_change(
