@@ -55,7 +55,8 @@ def _flow_runs(api: str, flow_runs: dict[str, Any], work_pools: dict[str, Any] |
 
 def _crash(api: str, run: dict[str, Any], record: RunRecord | None, workdir: Path) -> None:
     where = f" in stage '{record.stage}'" if record else ""
-    run_id = run["id"][:8]
-    next_step = how_to_go_on(run_id, workdir, deployed=run["deployment_id"] is not None)
-    crash(api, run["id"], f"Its process was killed{where}. {next_step}")
-    logger.warning("run %s was killed%s", run_id, where)
+    # It ended in its record before it could tell Prefect.
+    reason = f" It had ended with: {record.reason}." if record and record.state in {"failed", "refused"} else ""
+    next_step = how_to_go_on(record, workdir, deployed=run["deployment_id"] is not None)
+    crash(api, run["id"], f"Its process was killed{where}.{reason} {next_step}")
+    logger.warning("run %s was killed%s", run["id"][:8], where)

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.runs import load_run
+from tasks.runs import RunRecord, load_run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 ARTIFACT_KEY = "why-it-stopped"
 
 
-def how_to_go_on(run_id: str, workdir: Path, *, deployed: bool) -> str:
+def how_to_go_on(record: RunRecord | None, workdir: Path, *, deployed: bool) -> str:
     """A sentence for whoever reads why a run stopped. Prefect retries only what a deployment started."""
-    if load_run(workdir, run_id) is None:  # `resume` would not find it
+    if record is None:  # `resume` would not find it
         return f"It had not begun: {'Retry begins it' if deployed else 'start it again'}."
-    command = shlex.join(["ec-descr-gen", "resume", run_id, "--workdir", str(workdir)])
+    if record.state == "refused":
+        return "Nothing was done yet: mend that, then start it again."
+    command = shlex.join(["ec-descr-gen", "resume", record.run_id, "--workdir", str(workdir)])
     return f"{'Retry goes on where it stopped; so does' if deployed else 'It goes on where it stopped with'}: {command}"
 
 
@@ -27,14 +29,10 @@ def tell_why(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -
     from prefect.client.schemas.actions import ArtifactCreate
 
     workdir = Path(flow_run.parameters.get("workdir", "workspace"))
-    run_id = str(flow_run.id)[:8]
-    record = load_run(workdir, run_id)
+    record = load_run(workdir, str(flow_run.id)[:8])
     stage = f" in stage **{record.stage}**" if record else " before its first stage"
     reason = (record.reason if record else "") or state.message or "its process ended without a word"
-    if record is not None and record.state == "refused":
-        next_step = "Nothing was done yet: mend that, then start it again."
-    else:
-        next_step = how_to_go_on(run_id, workdir, deployed=flow_run.deployment_id is not None)
+    next_step = how_to_go_on(record, workdir, deployed=flow_run.deployment_id is not None)
     text = f"### {state.name}{stage}\n\n{reason}\n\n{next_step}\n"
     with get_client(sync_client=True) as client:
         client.create_artifact(

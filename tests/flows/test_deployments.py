@@ -12,6 +12,7 @@ import yaml
 from flows.lost import crash_killed_runs, crash_runs_of_the_pool
 from flows.prefect_api import ask
 from flows.settings import SECTIONS
+from model.errors import UserError
 from model.files import read_json, write_json
 from tasks.runs import Request, recorded
 from tests.command import SMALL, environment, run
@@ -114,7 +115,7 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
     deployments: dict[str, dict[str, Any]], prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = f"/deployments/{deployments['prepare']['id']}/create_flow_run"
-    lives, killed = begun(prefect_server, create), begun(prefect_server, create)
+    lives, killed, refused = (begun(prefect_server, create) for _ in range(3))
     typed = begun(prefect_server, "/flow_runs/", flow_id=deployments["prepare"]["flow_id"])
     request = Request(flow="prepare", catalog="c.json", image_base_url="", settings={})
 
@@ -122,11 +123,18 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
         found = ask(prefect_server, f"/flow_runs/{run_id}")["state"]
         return found["type"], found["message"] or ""
 
+    with pytest.raises(UserError), recorded(tmp_path, refused, request):
+        raise UserError("no such catalogue")
     with recorded(tmp_path, lives, request):
         crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
         assert state(lives)[0] == "RUNNING"
     # It has no record: `resume` would not find it.
     assert state(killed) == ("CRASHED", "Its process was killed. It had not begun: Retry begins it.")
+    # Before anything was done: there is nothing that `resume` could go on with.
+    assert state(refused)[1] == (
+        "Its process was killed in stage 'read'. It had ended with: no such catalogue. "
+        "Nothing was done yet: mend that, then start it again."
+    )
     crash_runs_of_the_pool(prefect_server, POOL, tmp_path)
     assert state(lives)[0] == "CRASHED"
     # Of the command line, without a deployment: Prefect refuses its Retry.
