@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -117,13 +118,21 @@ def test_the_run_shows_its_progress_and_the_failures_by_reason_and_host_but_no_s
         assert b"secretword" not in path.read_bytes(), name
 
 
+@contextmanager
+def heeding_ctrl_c(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command begun, its errors read by the test.
+
+    What a script runs in the background ignores Ctrl-C, and its children inherit that. These tests may run so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        yield process
+
+
 def test_ctrl_c_again_while_a_stopped_command_ends_changes_nothing(
     catalog: Path, server: FaultyServer, tmp_path: Path
 ) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
-        command(*prepare(catalog, server, tmp_path)), env=environment(), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with heeding_ctrl_c(*prepare(catalog, server, tmp_path)) as process:
         wait_for(chunks_are_there(tmp_path))
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -139,9 +148,8 @@ def test_ctrl_c_again_while_a_stopped_command_ends_changes_nothing(
 def test_stopped_with_ctrl_c_before_the_run_began_it_names_a_command_that_begins_it(
     catalog: Path, server: FaultyServer, digest: str, tmp_path: Path
 ) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = prepare(catalog, server, tmp_path)
-    with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    with heeding_ctrl_c(*arguments) as process:
         wait_for((tmp_path / "lock").exists)
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=120)[1]
@@ -153,11 +161,7 @@ def test_stopped_with_ctrl_c_before_the_run_began_it_names_a_command_that_begins
 def test_stopped_with_ctrl_c_it_says_how_to_go_on_and_goes_on(
     catalog: Path, server: FaultyServer, digest: str, tmp_path: Path
 ) -> None:
-    # What a script runs in the background ignores Ctrl-C, and its children inherit that. These tests may run so.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(
-        command(*prepare(catalog, server, tmp_path)), env=environment(), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with heeding_ctrl_c(*prepare(catalog, server, tmp_path)) as process:
         wait_for(chunks_are_there(tmp_path))
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=120)[1]
