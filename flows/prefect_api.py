@@ -21,7 +21,7 @@ BUSY, ATTEMPTS = 503, 6  # its database was taken just then; Prefect's own clien
 def ask(
     api_url: str, path: str, body: dict[str, Any] | list[dict[str, Any]] | None = None, method: str | None = None
 ) -> Any:
-    """GET, or POST with a body; the answer's JSON. Logs in with PREFECT_API_AUTH_STRING if it is set.
+    """GET, or POST with a body, or `method`; the answer's JSON. Logs in with PREFECT_API_AUTH_STRING if it is set.
 
     Raises:
         RunError: no answer, or a refusal.

@@ -24,14 +24,6 @@ SETTINGS = Settings(image=ImageConfig(size_px=64))
 REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Making one takes seconds, copying it none."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture(autouse=True)
 def _store(empty_store: Path, tmp_path: Path) -> None:
     shutil.copy(empty_store, tmp_path)

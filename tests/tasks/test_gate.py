@@ -69,13 +69,12 @@ SCORE = ScoreConfig(bertscore="never", intervals=0)
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`dataset`, an empty store, two models (`poor` has seen the dataset once, `good` often), the good one's scores."""
+    """`dataset`, two models (`poor` has seen the dataset once, `good` often), the good one's scores."""
     folder = tmp_path_factory.mktemp("gate")
     make_dataset(folder / "dataset", held_out=24)
     for name, epochs in (("poor", 1), ("good", 24)):
         trained = train_model(folder / "dataset", folder / f"training of {name}", epochs=epochs)
         shutil.copytree(trained.model_dir, folder / name)
-    mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()  # making a store takes seconds
     found = evaluate_model(
         folder / "good", read_products(folder / "dataset", data="shapes"), search=SEARCH, config=SCORE, device="cpu"
     )
@@ -84,9 +83,11 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_champion_is_the_first_of_the_two_and_the_level_asked_for_decides(shapes: Path, tmp_path: Path) -> None:
+def test_the_champion_is_the_first_of_the_two_and_the_level_asked_for_decides(
+    shapes: Path, empty_store: Path, tmp_path: Path
+) -> None:
     good, poor = shapes / "good", shapes / "poor"
-    shutil.copy(shapes / "mlflow.db", tmp_path)
+    shutil.copy(empty_store, tmp_path)
     run = start_run(
         TrackingConfig(system_metrics=False), run_dir=tmp_path / "runs" / "r1", name="r1", parameters={}, tags={}
     )
@@ -148,12 +149,12 @@ class Contest:
 
 
 @pytest.fixture
-def contest(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
+def contest(shapes: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
     """The poor model is the champion, the good one the new model."""
     monkeypatch.setattr("tasks.promote.show_page", lambda *_, **__: None)  # it belongs to a flow run
     dataset = Dataset(id="shapes", folder=shutil.copytree(shapes / "dataset", tmp_path / "dataset"), facts={})
     config = TrackingConfig(system_metrics=False)
-    shutil.copy(shapes / "mlflow.db", tmp_path)
+    shutil.copy(empty_store, tmp_path)
     for name in ("poor", "good"):
         model_dir = shutil.copytree(shapes / name, tmp_path / name)
         run = start_run(config, run_dir=tmp_path / "runs" / name, name=name, parameters={}, tags={})

@@ -38,17 +38,9 @@ pytestmark = pytest.mark.filterwarnings(
 QUIET = TrackingConfig(system_metrics=False, timeout_s=2)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workdir with a fresh store: making one takes seconds, copying it none."""
-    workdir = tmp_path_factory.mktemp("store")
-    mlflow.MlflowClient(tracking_uri=f"sqlite:///{workdir / 'mlflow.db'}").search_experiments()
-    return workdir
-
-
 @pytest.fixture
-def workdir(prepared: Path, tmp_path: Path) -> Path:
-    shutil.copy(prepared / "mlflow.db", tmp_path / "mlflow.db")
+def workdir(empty_store: Path, tmp_path: Path) -> Path:
+    shutil.copy(empty_store, tmp_path)
     return tmp_path
 
 
@@ -273,13 +265,13 @@ def test_a_run_whose_experiment_was_deleted_gets_its_model_registered_when_it_is
 
 
 def test_a_run_that_its_store_has_lost_is_told_again_when_it_is_resumed(
-    workdir: Path, prepared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    workdir: Path, empty_store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = start(workdir, "r1")
     first.log_metrics({"train/loss": 2.0}, step=1)
     moved = tmp_path / "with a new store"
     shutil.copytree(workdir / "runs", moved / "runs")
-    shutil.copy(prepared / "mlflow.db", moved / "mlflow.db")
+    shutil.copy(empty_store, moved / "mlflow.db")
     run = start(moved, "r1")
     run.log_metrics({"train/loss": 1.0}, step=2)
     assert run.end()
@@ -385,10 +377,10 @@ def test_no_databases_password_is_shown_whatever_stands_in_it(password: str) -> 
     )
 
 
-def test_a_working_directory_with_an_apostrophe_is_tracked_like_others(prepared: Path, tmp_path: Path) -> None:
+def test_a_working_directory_with_an_apostrophe_is_tracked_like_others(empty_store: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "jane's"
     workdir.mkdir()
-    shutil.copy(prepared / "mlflow.db", workdir / "mlflow.db")
+    shutil.copy(empty_store, workdir / "mlflow.db")
     run = start(workdir, "r1")
     assert stored(run).data.params["train.epochs"] == "3"
 
@@ -521,7 +513,7 @@ def test_a_full_artifact_store_keeps_the_files_and_takes_the_numbers(
 
 @pytest.mark.usefixtures("_no_pause")
 def test_a_run_that_one_server_has_is_sent_whole_to_another(
-    prepared: Path, workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    empty_store: Path, workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = start(workdir, "r1")
     run.log_metrics({"train/loss": 1.5}, step=1)
@@ -532,7 +524,7 @@ def test_a_run_that_one_server_has_is_sent_whole_to_another(
     assert [path.name for path in run.folder.iterdir() if b"hunter2" in path.read_bytes()] == ["settings.json"]
     assert (run.folder / "settings.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "other").mkdir()
-    shutil.copy(prepared / "mlflow.db", tmp_path / "other" / "mlflow.db")
+    shutil.copy(empty_store, tmp_path / "other" / "mlflow.db")
     assert upload([str(run.run_dir), "--tracking-uri", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"]) == 0
     found = stored(TrackedRun(run.run_dir))
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"train/loss": 1.5})
