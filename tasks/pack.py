@@ -23,8 +23,8 @@ def pack(
     """Make train.h5, test.h5 and outcomes.parquet. Returns rows, missing, fetched, reused, failures, digest.
 
     Raises:
-        UserError: `exact`, and too few pictures can be had.
-        RunError: no picture of a split can be had.
+        UserError: `exact`, and too few pictures can be had; none of a split.
+        RunError: a chunk is damaged.
     """
     facts = read_manifest(dataset.folder, "pack")
     if facts is None:

@@ -1,7 +1,6 @@
 """Describes what is asked for, batch by batch: each picture a row, one that cannot be had with its reason."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from tasks.drafts.colours import COLOURS
 from tasks.drafts.kept import Kept
 from tasks.drafts.review import readable, review_reasons
 from tasks.drafts.table import Row, read_rows, row_key, write_rows
-from tasks.pictures.outcome import Failed
+from tasks.pictures.outcome import Failed, in_words
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.stream import Pixels, stream_pictures
 from tasks.progress import progress
@@ -149,8 +148,7 @@ def _nothing_had(failures: Sequence[Drafted]) -> RunError | UserError:
     first = failures[0]
     if len(failures) == 1:
         return kind(f"{first.asked.picture or first.asked.id} cannot be described: {first.reasons[0]}")
-    counts = Counter(one.failed.reason for one in failures if one.failed)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common(3))
+    reasons = in_words(one.failed.reason for one in failures if one.failed)
     return kind(f"none of the {len(failures):,} pictures can be had ({reasons}), such as {first.asked.key}")
 
 

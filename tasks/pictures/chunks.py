@@ -16,11 +16,11 @@ from model.files import DISK_FULL, atomic_path
 from model.picture import ImageConfig, PictureError, decode_with_size
 from tasks.catalog.urls import is_relative
 from tasks.pictures.address import Address, address_key, resolve
-from tasks.pictures.chunk_files import Chunk, ChunkFile, write_picture
+from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, write_picture
 from tasks.pictures.client import Answer
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
 from tasks.pictures.life import proof_of_life
-from tasks.pictures.outcome import CIRCUIT_OPEN, NOT_ASKED, Failed, Fetched, Outcome
+from tasks.pictures.outcome import CIRCUIT_OPEN, NOT_ASKED, Failed, Fetched, Outcome, in_words, nothing_had
 from tasks.pictures.reuse import find_reusable
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample
@@ -31,6 +31,9 @@ PROGRESS_STEP = "Fetching pictures"
 # The failure rate of a smaller chunk (a few records of the reserve) is taken as if it had this many rows, so that one
 # picture alone stops no run.
 SMALLEST_RATED_ROWS = 10
+# Records are drawn in a random order: where so many in a row are not to be had, and none before, so are all the others.
+# With a wrong --image-base-url every record of the catalogue would be asked for, reserve included.
+HOPELESS_ROWS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def fetch_chunk(
 
     Raises:
         RunError: too many failures that may pass (the chunk keeps what came, and stays open); a full disk.
+        UserError: nothing can be had, neither of this chunk nor, so far, of any other.
     """
     file = ChunkFile(folder, chunk, image)
     records = _read_records(folder, chunk, base_url)
@@ -98,6 +102,7 @@ def fetch_chunk(
             settled = [outcome for outcome in outcomes if outcome.settled]
             if len(settled) < len(outcomes):
                 outcomes = _fetch_missing(file, records, settled, base_url, config, datasets, bar)
+    _check_hope(file, outcomes)
     return _summary(chunk, known, outcomes)
 
 
@@ -358,9 +363,22 @@ def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], rows: int, config
     passing = reasons.total()
     if passing <= _most_failures(rows, config):
         return
-    counts = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(3))
     raise RunError(
         f"{passing} of {len(outcomes)} pictures ({passing / len(outcomes):.0%}) of {chunk.name} could not be had for "
-        f"reasons that may pass ({counts}), more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
+        f"reasons that may pass ({in_words(reasons.elements())}), "
+        f"more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
         "What came is kept: check the network and the hosts, then resume"
     )
+
+
+def _check_hope(file: ChunkFile, outcomes: list[Outcome]) -> None:
+    """Stop the run when nothing comes at all, before the reserve is asked for.
+
+    Raises:
+        UserError: naming the reasons and a picture.
+    """
+    if len(outcomes) < HOPELESS_ROWS or any(outcome.usable or not outcome.settled for outcome in outcomes):
+        return
+    others = (one.read_outcomes()[0] for one in existing_chunks(file.folder, file.image) if one.chunk != file.chunk)
+    if not any(outcome.usable for found in others for outcome in found):
+        raise nothing_had(f"of {len(outcomes):,} drawn at random", outcomes)

@@ -1,9 +1,13 @@
 """What becomes of a URL: a picture, or a failure with a reason that is final or may pass."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+
+from model.errors import UserError
 
 CIRCUIT_OPEN = "circuit_open"  # not asked for, as its host is left alone
 NOT_ASKED = "not_asked"  # as too much of its chunk fails
@@ -121,3 +125,16 @@ SCHEMA = pa.schema(
         for name, kind in Outcome.__annotations__.items()
     ]
 )
+
+
+def in_words(reasons: Iterable[str]) -> str:
+    """The most frequent reasons, as `http_404 12, dns 1`."""
+    return ", ".join(f"{reason} {count:,}" for reason, count in Counter(reasons).most_common(3))
+
+
+def nothing_had(whose: str, failures: Sequence[Outcome]) -> UserError:
+    """What to say where there is not one picture, and asking again would bring none."""
+    return UserError(
+        f"no picture {whose} can be had ({in_words(outcome.reason for outcome in failures)}), such as "
+        f"{failures[0].url or failures[0].record_id}: look at the catalogue's urls, and at --image-base-url"
+    )

@@ -23,9 +23,9 @@ from model.picture import ImageConfig
 from model.store import StoreInfo, write_store
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.chunk_files import ChunkFile
-from tasks.pictures.outcome import SCHEMA, Outcome
+from tasks.pictures.outcome import SCHEMA, Outcome, nothing_had
 from tasks.pictures.reuse import OUTCOMES_FILE
-from tasks.pictures.selection import FindRepeats, Selection, read_outcomes, read_splits, select
+from tasks.pictures.selection import FindRepeats, read_outcomes, read_splits, select
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_table, write_rows
 from tasks.progress import progress
@@ -84,15 +84,16 @@ def pack(
         find_repeats: which rows to drop for equal pixels, as for `next_chunks`.
 
     Raises:
-        UserError: `exact`, and too few pictures can be had.
-        RunError: no picture of a split can be had; a chunk is damaged (it is forgotten, so resume fetches it again).
+        UserError: `exact`, and too few pictures can be had; none of a split.
+        RunError: a chunk is damaged (it is forgotten, so resume fetches it again).
     """
     splits = read_splits(folder)
     outcomes = read_outcomes(folder, image)
     selection = select(splits, outcomes, find_repeats)
     if not selection.complete:  # as after a damaged chunk was forgotten
         raise RunError(f"some pictures of {folder} are not there yet: resume fetches them")
-    _check_rows(selection, {name: split.target for name, split in splits.items()}, exact=exact)
+    for name, split in splits.items():
+        _check_rows(name, split.target, len(selection.rows[name]), outcomes[name], exact=exact)
     references = _references(folder)
     total = sum(len(rows) for rows in selection.rows.values())
     digest = hashlib.sha256()
@@ -146,25 +147,27 @@ def _references(folder: Path) -> dict[str, list[str]]:
     return dict(zip(table["record_id"].to_pylist(), table["references"].to_pylist(), strict=True))
 
 
-def _check_rows(selection: Selection, targets: dict[str, int], *, exact: bool) -> None:
-    """Check that there are pictures enough.
+def _check_rows(
+    split: str, target: int, rows: int, known: dict[int, tuple[Outcome, ChunkFile]], *, exact: bool
+) -> None:
+    """Check that there are pictures enough in a split.
 
     Raises:
-        UserError: `exact`, and too few can be had.
-        RunError: none of a split can be had.
+        UserError: none can be had; `exact`, and too few can.
     """
-    for name, target in targets.items():
-        count = len(selection.rows[name])
-        if target and not count:
-            raise RunError(
-                f"no picture of the {name} split can be had, of {target} wanted: "
-                "look at the reasons in the report of the fetch step, and at --image-base-url"
-            )
-        if exact and count < target:
+    if target and not rows:
+        failures = [outcome for _, (outcome, _) in sorted(known.items()) if not outcome.usable]
+        if not failures:
             raise UserError(
-                f"only {count:,} of sample.{name} = {target:,} pictures can be had, the reserve included: "
-                "lower it, or set sample.exact=false"
+                f"each picture of the {split} split is another product's too, so none is left: "
+                "look at the pictures, or set deduplicate.pixels=false"
             )
+        raise nothing_had(f"of the {split} split, of {target:,} wanted,", failures)
+    if exact and rows < target:
+        raise UserError(
+            f"only {rows:,} of sample.{split} = {target:,} pictures can be had, the reserve included: "
+            "lower it, or set sample.exact=false"
+        )
 
 
 def _read_blocks(rows: list[Outcome], outcomes: dict[str, dict[int, tuple[Outcome, ChunkFile]]]) -> Iterator[Block]:

@@ -12,6 +12,7 @@ from model.errors import RunError, UserError
 from model.picture import ImageConfig, decode
 from model.store import PictureStore
 from tasks.pictures.chunk_files import existing_chunks
+from tasks.pictures.chunks import HOPELESS_ROWS
 from tasks.pictures.room import bytes_needed, check_room
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.faulty_server import FaultyServer, jpeg
@@ -104,8 +105,35 @@ def test_when_the_reserve_is_used_up_there_are_fewer_rows_and_exact_makes_it_an_
 def test_a_split_without_any_picture_stops_the_run(server: FaultyServer, tmp_path: Path) -> None:
     urls = {"train": ["/404/1", "/html/2"], "test": ["/ok/3"]}
     dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls).fetch()
-    with pytest.raises(RunError, match="no picture of the train split can be had, of 2 wanted"):
+    told = r"train split, of 2 wanted, can be had \(http_404 1, not_a_picture 1\), such as http://127.*/404/1: look at"
+    with pytest.raises(UserError, match=told):
         dataset.pack()
+
+
+def test_a_split_whose_pictures_are_all_another_splits_too_says_so(server: FaultyServer, tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG, find_repeats=training_side)
+    dataset.write_sample({"train": ["/ok/3"], "test": ["/ok/3"]}).fetch()
+    with pytest.raises(UserError, match="each picture of the train split is another product's too"):
+        dataset.pack()
+
+
+@pytest.mark.parametrize("one", ["/404/0", "/ok/0"])
+def test_where_nothing_comes_at_all_the_rest_of_the_catalogue_is_left_alone(
+    one: str, server: FaultyServer, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, chunk_rows=HOPELESS_ROWS)
+    urls = [one] + [f"/404/{number}" for number in range(1, 5 * HOPELESS_ROWS)]
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample({"train": urls}, {"train": 3})
+    if one == "/ok/0":  # one that comes is proof enough: the others are looked through
+        dataset.fetch()
+        assert server.asked.total() == len(urls)
+        return
+    told = (
+        rf"no picture of {HOPELESS_ROWS} drawn at random can be had \(http_404 {HOPELESS_ROWS}\), such as .*/404/\d+: "
+    )
+    with pytest.raises(UserError, match=told):
+        dataset.fetch()
+    assert HOPELESS_ROWS < server.asked.total() <= 2 * HOPELESS_ROWS  # the first were so few that it may be chance
 
 
 def test_a_dataset_without_test_rows_has_an_empty_test_store(server: FaultyServer, tmp_path: Path) -> None:
