@@ -134,7 +134,9 @@ def in_words(reasons: Iterable[str]) -> str:
 
 def nothing_had(whose: str, failures: Sequence[Outcome]) -> UserError:
     """What to say where there is not one picture, and asking again would bring none."""
+    reasons = [outcome.reason for outcome in failures]
+    private = ", or set fetch.allow_private_hosts=true" if "private_address" in reasons else ""
     return UserError(
-        f"no picture {whose} can be had ({in_words(outcome.reason for outcome in failures)}), such as "
-        f"{failures[0].url or failures[0].record_id}: look at the catalogue's urls, and at --image-base-url"
+        f"no picture {whose} can be had ({in_words(reasons)}), such as {failures[0].url or failures[0].record_id}: "
+        f"look at the catalogue's urls, and at --image-base-url{private}"
     )

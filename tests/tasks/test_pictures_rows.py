@@ -110,6 +110,15 @@ def test_a_split_without_any_picture_stops_the_run(server: FaultyServer, tmp_pat
         dataset.pack()
 
 
+def test_where_all_addresses_are_private_the_setting_that_opens_them_is_named(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    dataset = Dataset(tmp_path, config=CONFIG).write_sample({"train": [f"{server.base}/ok/1"]}).fetch()
+    with pytest.raises(UserError, match=r"\(private_address 1\).*, or set fetch\.allow_private_hosts=true$"):
+        dataset.pack()
+    assert not server.asked
+
+
 def test_a_split_whose_pictures_are_all_another_splits_too_says_so(server: FaultyServer, tmp_path: Path) -> None:
     dataset = Dataset(tmp_path, base=server.base, config=CONFIG, find_repeats=training_side)
     dataset.write_sample({"train": ["/ok/3"], "test": ["/ok/3"]}).fetch()
