@@ -12,6 +12,8 @@ from tasks.tracking.run import TrackedRun, is_tracked
 def champions_settings(workdir: Path) -> Settings | None:
     """The settings of the run that made the champion; None without a champion, or where its run is not recorded.
 
+    Without what was for that run alone: to fetch its pictures anew, and other writers, who knew its products.
+
     Raises:
         RunError: the registry does not answer.
         UserError: this release refuses one of them.
@@ -38,4 +40,4 @@ def champions_settings(workdir: Path) -> Settings | None:
             f"version {champion['version']}, the champion, was made by another release, with a setting that this one "
             f"refuses ({error}): `ec-descr-gen retrain --preset NAME` makes its successor without it"
         ) from None
-    return replace(settings, fetch=replace(settings.fetch, refresh=False))  # it was for that time
+    return replace(settings, fetch=replace(settings.fetch, refresh=False), score=replace(settings.score, writers={}))

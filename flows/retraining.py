@@ -86,6 +86,7 @@ def same_content(workdir: Path, dataset_id: str, request: Request) -> RunRecord 
 
 def _effective(request: Request) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(request.settings))
+    plain.get("score", {}).pop("writers", None)  # they are scored beside the model, which does not change by it
     return {name: values for name, values in plain.items() if name not in WITHOUT_EFFECT}
 
 

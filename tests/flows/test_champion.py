@@ -17,6 +17,7 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from tasks.pictures.settings import FetchConfig
 from tasks.runs import Request, recorded, run_folder
+from tasks.scoring.config import ScoreConfig
 from tasks.tracking import TrackingConfig, registry_of, start_run
 from tasks.tracking.registry import Registry
 
@@ -65,15 +66,20 @@ def test_a_setting_of_the_champions_that_this_release_refuses_is_told_with_the_w
         champions_settings(tmp_path)
 
 
-def test_a_retraining_takes_the_champions_settings_not_the_latest_runs_nor_its_wish_to_fetch_anew(
+def test_a_retraining_takes_the_champions_settings_not_the_latest_runs_nor_what_was_for_the_champions_run_alone(
     tmp_path: Path,
 ) -> None:
-    settings = replace(SETTINGS, fetch=FetchConfig(refresh=True, concurrency=3))
+    settings = replace(
+        SETTINGS,
+        fetch=FetchConfig(refresh=True, concurrency=3),
+        score=ScoreConfig(writers={"ceiling": "said of other products.json"}, intervals=200),
+    )
     registered(tmp_path, None, settings)
     other = replace(SETTINGS, image=ImageConfig(size_px=32))
     with recorded(tmp_path, "00000002", replace(REQUEST, settings=other.nested())) as run:
         start_run(other.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
-    assert champions_settings(tmp_path) == replace(SETTINGS, fetch=FetchConfig(refresh=False, concurrency=3))
+    taken = replace(SETTINGS, fetch=FetchConfig(concurrency=3), score=ScoreConfig(intervals=200))
+    assert champions_settings(tmp_path) == taken
 
 
 def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:
@@ -105,6 +111,9 @@ def test_a_content_is_known_by_its_dataset_and_the_settings_that_make_another_mo
     for section in ("image", "train", "gate", "score"):
         assert not known("d", section), section
     assert known("d", "catalog", "fetch"), "they make the same data and the same model"
+    others = replace(SETTINGS, score=ScoreConfig(writers={"ceiling": "texts.json"})).nested()
+    asked = Request(flow="retraining", catalog="e", image_base_url="", settings=others)
+    assert same_content(tmp_path, "d", asked) is not None, "whoever else is scored, the model is the same"
 
 
 def test_a_promotion_that_was_killed_half_way_remembers_who_became_champion_meanwhile(
