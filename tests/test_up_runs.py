@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,21 @@ def test_a_deployed_run_killed_with_its_worker_twice_ends_as_an_undisturbed_one(
 
 def retrainings(api: str) -> list[dict[str, Any]]:
     """The runs that events started, the first one first; the schedule's wait for Monday."""
-    found = ask(api, "/flow_runs/filter", {"flows": {"name": {"any_": ["retrain"]}}})
-    return sorted((one for one in found if not one["auto_scheduled"]), key=lambda one: str(one["created"]))
+    return sorted((one for one in _retrain(api) if not one["auto_scheduled"]), key=lambda one: str(one["created"]))
+
+
+def planned_for_now(api: str) -> list[dict[str, Any]]:
+    """The runs that a schedule starts within the hour; the weekly one's wait for Monday."""
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    return [
+        one for one in _retrain(api)
+        if one["auto_scheduled"] and datetime.fromisoformat(one["expected_start_time"]) < soon
+    ]  # fmt: skip
+
+
+def _retrain(api: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(api, "/flow_runs/filter", {"flows": {"name": {"any_": ["retrain"]}}})
+    return found
 
 
 def product_ids(result: dict[str, Any]) -> set[str]:
@@ -146,6 +160,11 @@ def test_a_published_catalogue_is_retrained_on_by_itself_and_the_same_again_is_n
         run(*publish)
         _, again = wait_for("the second event's run", lambda: found if len(found := retrainings(api)) > 1 else None)
         assert result_of(again["id"])["decision"].startswith("nothing new: run ")
+        # And by the clock: as the weekly schedule does, but now.
+        schedule = {"schedule": {"interval": 3600, "anchor_date": f"{datetime.now(UTC) + timedelta(seconds=20)}"}}
+        ask(api, f"/deployments/{again['deployment_id']}/schedules", [schedule])
+        [planned] = wait_for("a planned run", lambda: planned_for_now(api))
+        assert result_of(planned["id"])["decision"].startswith("nothing new: run ")
         tracked = mlflow.MlflowClient(there["mlflow_url"]).search_runs(["1"])
         assert {one.info.run_id for one in tracked} == {before["mlflow"]["run_id"], after["mlflow"]["run_id"]}
 

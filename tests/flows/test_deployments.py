@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -17,6 +19,7 @@ from model.files import read_json, write_json
 from tasks.runs import Request, recorded
 from tests.command import SMALL, environment, run
 from tests.flows.nested import nested_settings
+from tests.upkeep import wait_for
 
 ROOT = Path(__file__).parents[2]
 POOL, WORKDIR, ZONE = "ec-descr-gen", "/srv/ec-descr-gen/workspace", "Asia/Tokyo"
@@ -88,6 +91,17 @@ def test_the_retraining_starts_with_a_published_catalogue_and_each_week_in_the_z
         "catalog": "{{ event.payload.path }}",
         "image_base_url": "{{ event.payload.image_base_url }}",
     }
+
+
+def test_prefect_plans_the_retrainings_of_the_weeks_to_come(
+    deployments: dict[str, dict[str, Any]], prefect_server: str
+) -> None:
+    """A schedule that stands at the server is not yet a run: with SQLAlchemy 2.1 the service that plans them failed."""
+    question = {"flow_runs": {"deployment_id": {"any_": [deployments["retrain"]["id"]]}}}
+    runs = wait_for("a planned run", lambda: ask(prefect_server, "/flow_runs/filter", question))
+    starts = {datetime.fromisoformat(run["expected_start_time"]).astimezone(ZoneInfo(ZONE)) for run in runs}
+    assert {(start.weekday(), start.hour, start.minute) for start in starts} == {(0, 4, 0)}
+    assert all(run["auto_scheduled"] and run["state_type"] == "SCHEDULED" for run in runs)
 
 
 def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_server: str) -> None:

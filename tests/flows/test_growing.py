@@ -106,7 +106,7 @@ def test_a_run_with_postgresql_behind_both_servers_and_an_object_store_behind_ml
         ),
         running(
             [
-                MLFLOW, "server", "--backend-store-uri", f"postgresql://{database}/mlflow",
+                MLFLOW, "server", "--backend-store-uri", f"postgresql+psycopg://{database}/mlflow",
                 "--artifacts-destination", "s3://models/artifacts", "--workers", "1",
                 "--host", LOOPBACK, "--port", str(port),
             ],

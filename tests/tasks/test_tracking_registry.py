@@ -312,9 +312,11 @@ def test_a_database_that_does_not_answer_is_told_in_seconds_and_without_its_pass
         host.bind(("127.0.0.1", 0))
         if silent:
             host.listen()
-        config = TrackingConfig(uri=f"postgresql://bob:hunter2@127.0.0.1:{host.getsockname()[1]}/mlflow", timeout_s=1)
+        config = TrackingConfig(
+            uri=f"postgresql+psycopg://bob:hunter2@127.0.0.1:{host.getsockname()[1]}/mlflow", timeout_s=1
+        )
         with pytest.raises(
-            RunError, match=r"registry at postgresql://127\.0\.0\.1:\d+/mlflow did not answer"
+            RunError, match=r"registry at postgresql\+psycopg://127\.0\.0\.1:\d+/mlflow did not answer"
         ) as raised:
             Registry(config, tmp_path).champion()
     assert "hunter2" not in str(raised.value)
