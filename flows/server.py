@@ -30,6 +30,8 @@ START_TIMEOUT_S = 600.0  # of our own: seconds on a quiet machine, minutes on a 
 NAMED_TIMEOUT_S = 60.0  # of one that should be there already, or comes back in a moment
 LOOPBACK = "127.0.0.1"
 PRIVATE = 0o077  # the umask of Prefect's server: its database keeps what a run was asked for, maybe a password
+# Into its own log, not the terminal: what fails in its background, as planning a schedule's runs, is said nowhere else.
+SERVER_LOG = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"}
 logger = logging.getLogger(__name__)
 
 
@@ -156,7 +158,7 @@ class PrefectServer:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PREFECT__SERVER_EPHEMERAL": "1"},
+                env={**os.environ, **SERVER_LOG, "PREFECT__SERVER_EPHEMERAL": "1"},
                 start_new_session=True,  # Ctrl-C is for the run, which still reports its end to the server
                 umask=PRIVATE,
             )

@@ -24,7 +24,16 @@ from flows.children import Child
 from flows.keeper import adopt_orphans, kill_descendants
 from flows.lost import crash_killed_runs, crash_runs_of_the_pool
 from flows.prefect_api import ask
-from flows.server import LOOPBACK, PRIVATE, answers, is_free, prefect_environment, server_command, starting_path
+from flows.server import (
+    LOOPBACK,
+    PRIVATE,
+    SERVER_LOG,
+    answers,
+    is_free,
+    prefect_environment,
+    server_command,
+    starting_path,
+)
 from model.errors import RunError, UserError
 from tasks.lock import hold, lock_facts, try_lock, write_facts
 from tasks.served import credentials, make_password, password_path, served, up_path
@@ -203,7 +212,7 @@ def child_environment(workdir: Path, facts: Mapping[str, Any]) -> dict[str, str]
 
 def prefect_server(workdir: Path, url: str, environment: Mapping[str, str]) -> Child:
     """Prefect's server with its pages, its database below the working directory."""
-    more = {"PREFECT_UI_API_URL": f"{url}/api"}
+    more = {"PREFECT_UI_API_URL": f"{url}/api", **SERVER_LOG}
     if "PREFECT_API_AUTH_STRING" in environment:
         more["PREFECT_SERVER_API_AUTH_STRING"] = environment["PREFECT_API_AUTH_STRING"]
     return Child(
