@@ -124,7 +124,7 @@ def pack(
     by_status = Counter(outcome.status for outcome in asked)
     return PackSummary(
         rows={name: len(selection.rows[name]) for name in splits},
-        missing=selection.missing,
+        missing={name: split.target - len(selection.rows[name]) for name, split in splits.items()},
         fetched=by_status["fetched"],
         reused=by_status["reused"],
         failed=by_status["failed"],

@@ -42,14 +42,12 @@ class Selection:
         rows: by split, in its order.
         repeats: records dropped because their picture repeats another's: id and the id repeated.
         wanted: by split, the orders that must be asked for before the rows are known.
-        missing: by split, how many rows cannot be had, the reserve included.
         pending: how many records still have a failure that may pass.
     """
 
     rows: dict[str, list[Outcome]] = field(default_factory=dict)
     repeats: dict[str, str] = field(default_factory=dict)
     wanted: dict[str, list[int]] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
     pending: int = 0
 
     @property
@@ -120,7 +118,6 @@ def _select_split(
     selection.rows[name] = rows
     selection.wanted[name] = wanted
     selection.pending += pending
-    selection.missing[name] = 0 if wanted or pending else split.target - len(rows)
 
 
 def _expected(asked: int, share: float) -> float:
