@@ -184,7 +184,7 @@ class PrivateAddressError(OSError):
 
 def is_public(address: str) -> bool:
     """Whether a numeric address belongs to the public internet: not loopback, private, link-local or metadata."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped

@@ -163,7 +163,7 @@ class Client:
         """A place at the host and one of all, with no pause of the host's; one keeps its own places waiting only."""
         async with host.places:
             while True:
-                await host.wait()
+                await asyncio.sleep(host.pause_s)
                 async with self._places:
                     if host.pause_s <= 0:  # else it began while this request waited for its place
                         yield
@@ -290,14 +290,14 @@ def _redirected(url: URL, response: aiohttp.ClientResponse) -> WebAddress | Fail
 
 
 def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
-    """The Retry-After header, seconds or a date, as seconds from now."""
+    """The Retry-After header, seconds or a date, as seconds from now: negative if it has passed."""
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
     if value.isdecimal():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -45,7 +45,8 @@ class Host:
         """A failure while the host is closed; None when it may be asked."""
         now = time.monotonic()
         if now < self.closed_until:
-            return Failed(reason=self.closed_for, detail=f"after {self.last_failure}")
+            left_s = self.closed_until - now
+            return Failed(reason=self.closed_for, detail=f"after {self.last_failure}", retry_after_s=left_s)
         if self.failures_in_a_row >= self.config.breaker_failures:
             # Half open: this one request is let through, and others only if it brings an answer.
             self._close(self.config.breaker_s, CIRCUIT_OPEN)
@@ -55,11 +56,6 @@ class Host:
     def pause_s(self) -> float:
         """How long a pause still lasts; at most 0 when it is over."""
         return self.paused_until - time.monotonic()
-
-    async def wait(self) -> None:
-        """Wait until a pause is over."""
-        while (left_s := self.pause_s) > 0:
-            await asyncio.sleep(left_s)
 
     def note(self, failure: Failed | None) -> None:
         """Learn from an answer, or from none."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from functools import cache
 from types import TracebackType
+from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
@@ -102,6 +103,7 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
     "429_long": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 1\r\n"),
     "429_hour": lambda: answer(b"", status="429 Too Many Requests", headers="Retry-After: 3600\r\n"),
     "500": lambda: answer(b"", status="500 Internal Server Error"),
+    "cookie": lambda: answer(jpeg(1), headers="Set-Cookie: visitor=1\r\n"),
 }
 
 
@@ -223,6 +225,12 @@ class FaultyServer:
     async def _serve_gzip(self, path: str, writer: Writer) -> None:
         writer.write(answer(gzip.compress(jpeg(_number(path))), headers="Content-Encoding: gzip\r\n"))
 
+    async def _serve_deflate(self, path: str, writer: Writer) -> None:
+        writer.write(answer(zlib.compress(jpeg(_number(path))), headers="Content-Encoding: Deflate\r\n"))
+
+    async def _serve_redirect_as(self, path: str, writer: Writer) -> None:
+        writer.write(answer(b"", status=f"{_number(path)} Elsewhere", headers="Location: /ok/1\r\n"))
+
     async def _serve_redirect(self, path: str, writer: Writer) -> None:
         number = _number(path)
         left = int(path.split("left=")[1]) if "left=" in path else 3
@@ -236,6 +244,10 @@ class FaultyServer:
             writer.write(answer(b"slow down", status="429 Too Many Requests", headers="Retry-After: 0\r\n"))
         else:
             await self._serve_ok(path, writer)
+
+    async def _serve_429_after(self, path: str, writer: Writer) -> None:
+        after = unquote(path.partition("?")[2])
+        writer.write(answer(b"", status="429 Too Many Requests", headers=f"Retry-After: {after}\r\n"))
 
     async def _serve_503_twice(self, path: str, writer: Writer) -> None:
         if self.asked[path] <= 2:

@@ -268,11 +268,13 @@ def test_a_host_that_takes_the_connection_and_no_more_is_waited_for_as_long_as_c
     tmp_path: Path,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:  # which says nothing of TLS
+        started = time.monotonic()
         url = f"https://127.0.0.1:{mute.getsockname()[1]}/a.jpg"
         config = replace(CONFIG, attempts=1, connect_timeout_s=0.2, allow_private_hosts=True, max_failure_rate=1)
         dataset = Dataset(tmp_path, config=config).write_sample({"train": [url]})
         dataset.fetch_each(dataset.next_chunks())
     assert dataset.reasons == ["timeout_connect"]
+    assert time.monotonic() - started < 10
 
 
 def test_a_retry_after_that_is_a_date_is_obeyed(server: FaultyServer, tmp_path: Path) -> None:
@@ -323,6 +325,9 @@ def test_a_dead_host_is_left_alone_after_a_few_failures(tmp_path: Path, server: 
         with pytest.raises(RunError, match=r"circuit_open after connect \d+"):
             dataset.fetch_each([chunk])
         assert dataset.reasons.count("circuit_open") > 50
+        outcomes = [one for file in existing_chunks(tmp_path, dataset.image) for one in file.read_outcomes()[0]]
+        told = {(one.reason, one.attempts > 0) for one in outcomes}
+        assert told == {("connect", True), ("circuit_open", False)}, "why it failed, not that its host is left alone"
         with pytest.raises(RunError, match=r"may pass \(circuit_open after connect 60\)"):
             dataset.fetch_each([chunk])
 
@@ -513,7 +518,7 @@ def test_the_user_agent_says_who_asks_and_whom_to_reach(server: FaultyServer, tm
         "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
         "100.100.100.200", "168.63.129.16", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1",
         "fe80::1%eth0", "fec0::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::",
+        "2002:7f00:1::", "4000::1", "fe80::1%1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_of_the_public_internet_are_known(address: str) -> None:
