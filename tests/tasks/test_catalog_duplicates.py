@@ -119,10 +119,11 @@ def test_given_splits_keep_every_record_and_count_the_leaks() -> None:
         row(1, "one dress", "https://a.b/c", "train"),
         row(2, "one dress", "https://a.b/d", "train"),
         row(3, "one dress", "https://a.b/c", "test"),
+        row(4, "a coat", "https://a.b/d", "train"),  # what one split repeats within itself is no leak
     ]
     result = run(rows, given_splits=True)
-    assert kept(result) == ["1", "2", "3"]
-    assert result.records["split"].to_pylist() == ["train", "train", "test"]
+    assert kept(result) == ["1", "2", "3", "4"]
+    assert result.records["split"].to_pylist() == ["train", "train", "test", "train"]
     assert dict(result.leaks) == {"url": 1, "text": 2, "near-duplicate text": 2}
 
 
@@ -196,6 +197,21 @@ def test_thousands_of_texts_that_differ_in_one_word_are_not_each_compared_with_e
     found = near_duplicates_across([f"{template} number {number} end" for number in range(16_000)], ranks, 0.9)
     assert time.process_time() - start < 20  # each with each takes minutes
     assert len(found) == (ranks == 0).sum()
+
+
+def test_texts_that_are_just_as_alike_as_asked_for_are_near_duplicates() -> None:
+    texts, ranks = [similar(4, "x"), similar(4, "y")], np.array([0, 2])  # 24 of 32 3-grams in common
+    assert near_duplicates_across(texts, ranks, 0.75) == [(0, 1)]
+    assert near_duplicates_across(texts, ranks, 0.7500001) == []
+
+
+def test_near_duplicates_are_the_same_however_many_texts_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [similar(changed, tag) for tag in "xyz" for changed in (1, 2, 20)]
+    ranks = np.array([0, 2, 0] * 3)
+    at_once = near_duplicates_across(texts, ranks, 0.7)
+    monkeypatch.setattr("tasks.catalog.near_duplicates.ROWS_AT_ONCE", 2)
+    assert near_duplicates_across(texts, ranks, 0.7) == at_once
+    assert len(at_once) == 3
 
 
 def test_no_texts_have_no_near_duplicates() -> None:
@@ -342,8 +358,16 @@ def test_equal_pixels_are_only_reported_where_splits_are_given_or_the_rule_is_of
     splits = ["train", "train", "train"]
     off = pixel_repeats(ids, splits, digests, DeduplicateConfig(pixels=False), given_splits=False)
     assert (off.dropped.num_rows, off.reported["id"].to_pylist()) == (0, ["2", "3"])
+    ids, splits, digests = ["1", "2", "3", "4"], ["train", "test", "train", "train"], ["x", "x", "y", "y"]
+    mixed = pixel_repeats(ids, splits, digests, DeduplicateConfig(pixels=False), given_splits=False)
+    assert (mixed.dropped["id"].to_pylist(), mixed.reported["id"].to_pylist()) == (["1"], ["4"])
     nothing = pixel_repeats([], [], [], DeduplicateConfig(), given_splits=False)
     assert (nothing.dropped.num_rows, nothing.reported.num_rows) == (0, 0)
+
+
+def test_ids_are_compared_after_the_download_as_before_it() -> None:
+    ids = ["10", "9", "010", "9" * 18, "1" + "0" * 18, "2" + "0" * 18, "3" * 19, "\u0663", "\u0661", "b", "a", "-1"]
+    assert sorted(ids, key=id_key) == table([row(name, "a dress") for name in ids])["record_id"].to_pylist()
 
 
 @given(
