@@ -224,6 +224,23 @@ def test_a_rejected_record_has_the_id_that_it_would_have_had(catalog_of: Callabl
     assert (catalog.rejected["id"].to_pylist(), catalog.records["record_id"].to_pylist()) == (["5"], ["6"])
 
 
+def test_the_reason_of_a_rejection_tells_no_credential(catalog_of: Callable[..., Catalog]) -> None:
+    urls = ["http://ann:secret@two words/a.jpg", "a.jpg?token=secret", {"src": "http://ann:secret@h/a.jpg"}]
+    records: list[Any] = [{"id": n, "image_url": url, "description": "x"} for n, url in enumerate(urls)]
+    good = {"id": 9, "image_url": "https://a.b/c", "description": "x"}
+    catalog = catalog_of([*records, good], cut_query=False)
+    assert catalog.rejected["reason"].to_pylist() == ["malformed url", "relative url", "no picture url"]
+    assert all(catalog.rejected["detail"].to_pylist())
+    assert "secret" not in str(catalog.rejected.to_pylist())
+
+
+@pytest.mark.parametrize("field", ["id", "title", "category", "attr", "description"])
+def test_a_nul_character_in_any_text_rejects_its_record(field: str, catalog_of: Callable[..., Catalog]) -> None:
+    good = {"id": "1", "image_url": "https://a.b/c", "description": "x"}
+    catalog = catalog_of([good, {**good, "id": "2", field: "a\0b"}])
+    assert catalog.rejected_by_reason == {"NUL character": 1}
+
+
 def test_urls_that_only_their_cut_query_tells_apart_are_counted(catalog_of: Callable[..., Catalog]) -> None:
     def products(urls: list[str]) -> list[dict[str, object]]:
         return [
@@ -288,10 +305,10 @@ def test_broken_html_takes_no_longer_than_its_length(broken: str) -> None:
 def test_ids_are_text_or_whole_numbers_and_sorted_by_value(catalog_of: Callable[..., Catalog]) -> None:
     records = [
         {"id": value, "image_url": "https://a.b/c", "description": "x"}
-        for value in [10, "9", "b", "a", 2.0, "007", 2.5, None, True, [1], " ", "2"]
+        for value in [10, "9", "b", "a", 2.0, -3.0, "007", 2.5, None, True, [1], " ", "2"]
     ]
     catalog = catalog_of(records)
-    assert catalog.records["record_id"].to_pylist() == ["2", "007", "9", "10", "a", "b"]
+    assert catalog.records["record_id"].to_pylist() == ["2", "007", "9", "10", "-3", "a", "b"]
     assert catalog.rejected_by_reason == {"no id": 5, "duplicate id": 1}
 
 
