@@ -12,6 +12,7 @@ from pathlib import Path
 from pyarrow import ArrowException
 
 from model.picture import ImageConfig
+from model.text import SPLITS
 from tasks.catalog.sampling import SAMPLE_FILE
 from tasks.pictures.address import address_key, check_base, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_chunks
@@ -19,8 +20,6 @@ from tasks.pictures.outcome import Outcome
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_sample, read_table
 
-# The training side comes last: what equals a held-out picture is dropped there.
-SPLITS_IN_ORDER = ("test", "validation", "train")
 Table = tuple[ChunkFile, list[Outcome], str]  # of a chunk: its outcomes and their verdict key
 # (record id, split, digest of the pixels) of all rows -> the ids to drop, each with the id that it repeats.
 FindRepeats = Callable[[Sequence[tuple[str, str, str]]], dict[str, str]]
@@ -57,8 +56,8 @@ class Selection:
 
 
 def read_splits(folder: Path) -> dict[str, Split]:
-    """The splits of `sample.parquet`, test first and training last."""
-    splits = {name: Split(0, []) for name in SPLITS_IN_ORDER}
+    """The splits of `sample.parquet`, those without a record too."""
+    splits = {name: Split(0, []) for name in SPLITS}
     for name, part in read_sample(folder, ["record_id", "in_sample"]).items():
         splits[name] = Split(sum(part["in_sample"].to_pylist()), part["record_id"].to_pylist())
     return splits
@@ -70,7 +69,7 @@ def read_outcomes(folder: Path, image: ImageConfig) -> dict[str, dict[int, tuple
 
 
 def _by_order(tables: Iterable[Table]) -> dict[str, dict[int, tuple[Outcome, ChunkFile]]]:
-    found: dict[str, dict[int, tuple[Outcome, ChunkFile]]] = {name: {} for name in SPLITS_IN_ORDER}
+    found: dict[str, dict[int, tuple[Outcome, ChunkFile]]] = {name: {} for name in SPLITS}
     for file, outcomes, _ in tables:
         found[file.chunk.split].update((outcome.order, (outcome, file)) for outcome in outcomes)
     return found
@@ -154,7 +153,7 @@ def next_chunks(
     wanted = select(read_splits(folder), _by_order(tables), find_repeats).wanted
     return _open_chunks(folder, tables, base_url, config) + [
         Chunk(split=name, start=start, stop=min(start + config.chunk_rows, stop))
-        for name in reversed(SPLITS_IN_ORDER)
+        for name in SPLITS
         for first, stop in _ranges(wanted[name])
         for start in range(first, stop, config.chunk_rows)
     ]
