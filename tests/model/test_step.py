@@ -11,8 +11,10 @@ import torch
 
 from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches, Pictures, read_splits
+from model.directory import read_config
+from model.report import EpochReport
 from model.settings import TrainConfig
-from model.step import Objective, Step
+from model.step import TIMED_STEPS, Objective, Step
 from model.store import PictureStore
 from model.validation import Validation
 from model.vocabulary import Vocabulary
@@ -139,3 +141,48 @@ def test_the_score_that_is_watched_chooses_the_best_epoch(
     told = iter(Validation(1.0, {"bleu_4": bleu, "cider_d": cider}, [["a"]] * 4) for bleu, cider in courses)
     monkeypatch.setattr("model.loop.validate", lambda *_, **__: next(told))
     assert run_training(data, tmp_path / "run", epochs=3, monitor=monitor).best_epoch == best
+
+
+def test_the_best_epoch_and_the_count_of_bad_ones_outlast_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_data(tmp_path / "data", train=10)
+    told = iter(Validation(1.0, {"bleu_4": bleu, "cider_d": 0.0}, [["a"]] * 4) for bleu in (0.1, 0.4, 0.2, 0.4, 0.3))
+    monkeypatch.setattr("model.loop.validate", lambda *_, **__: next(told))
+    reports: list[EpochReport] = []
+    kept: list[str] = []
+
+    def look(report: EpochReport) -> None:
+        reports.append(report)
+        kept.append(" ".join(sorted(path.name for path in (tmp_path / "run").glob("model-*"))))
+
+    limits = {"stop_patience_epochs": 3, "decay_patience_epochs": 3, "decay": 0.5}
+    for epochs in (1, 3, 4, 9):
+        result = run_training(data, tmp_path / "run", epochs=epochs, on_epoch=look, **limits)
+        assert [report.epoch for report in reports] == list(range(1, result.epochs + 1))
+    assert [report.is_best for report in reports] == [True, True, False, False, False]
+    assert (result.best_epoch, result.epochs, result.scores["bleu_4"]) == (2, 5, 0.4)
+    assert kept == ["model-0001", "model-0001 model-0002", *["model-0002"] * 3]
+    assert [path.name for path in (tmp_path / "run").glob("model-*")] == [result.model_dir.name] == ["model-0002"]
+    config = read_config(result.model_dir)
+    assert (config["epoch"], config["scores"]) == (2, result.scores)
+    assert [replace(report, hypotheses=[]) for report in reports] == result.history
+
+
+def test_every_step_has_chances_of_its_own_and_every_epoch_another_order(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", train=10)
+    seen: dict[int, list[tuple[int, list[int]]]] = {1: [], 2: []}  # by training's seed: that of each step, its pictures
+
+    for seed, steps in seen.items():
+
+        def look(module: torch.nn.Module, inputs: tuple[Any, ...], steps: Any = steps) -> None:
+            if isinstance(module, Objective):
+                steps.append((torch.initial_seed(), inputs[0].pictures))
+
+        with torch.nn.modules.module.register_module_forward_pre_hook(look):
+            run_training(data, tmp_path / f"{seed}", epochs=2, seed=seed)
+        del steps[:TIMED_STEPS]  # which change nothing
+    assert [len(steps) for steps in seen.values()] == [6, 6]
+    assert len({chance for steps in seen.values() for chance, _ in steps}) == 12
+    orders = [str([pictures for _, pictures in part]) for steps in seen.values() for part in (steps[:3], steps[3:])]
+    assert len(set(orders)) == 4
