@@ -1,5 +1,7 @@
 """More than one look at a picture: each on the first look's grid, each what the encoder sees there."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,19 @@ def test_a_look_shows_what_the_encoder_sees_of_such_a_picture(grid: int, normali
         difference = (look.grid.features - wanted).norm() / wanted.norm()
         assert difference < 0.01, difference  # Pillow rounds to whole numbers
     assert not torch.equal(found[0].grid.features, found[2].grid.features)
+
+
+@pytest.mark.parametrize("values", [range(80, 176), [0, 255]])
+@torch.no_grad()
+def test_any_picture_is_enlarged_as_pillow_does_it_and_stays_in_its_range(values: Sequence[int]) -> None:
+    model, seen = captioner(7, normalise=False), []
+    noise = np.random.default_rng(0).choice(np.array(values, np.uint8), (2, 3, SIZE_PX, SIZE_PX))
+    with model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        looks(model, torch.from_numpy(noise), enlarged=True)
+    larger = seen[1]
+    assert (larger.min() >= 0, larger.max() <= 255) == (True, True)
+    if len(values) > 2:  # Pillow cuts off what leaves the range once more between its two passes
+        assert (larger - enlarged(torch.from_numpy(noise))).abs().max() < 1.5  # and rounds to whole numbers
 
 
 @torch.no_grad()
