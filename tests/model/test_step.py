@@ -147,7 +147,8 @@ def test_the_best_epoch_and_the_count_of_bad_ones_outlast_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_data(tmp_path / "data", train=10)
-    told = iter(Validation(1.0, {"bleu_4": bleu, "cider_d": 0.0}, [["a"]] * 4) for bleu in (0.1, 0.4, 0.2, 0.4, 0.3))
+    words = [["a"], ["red", "bar"], ["b"], ["c"]]
+    told = iter(Validation(1.0, {"bleu_4": bleu, "cider_d": 0.0}, words) for bleu in (0.1, 0.4, 0.2, 0.4, 0.3))
     monkeypatch.setattr("model.loop.validate", lambda *_, **__: next(told))
     reports: list[EpochReport] = []
     kept: list[str] = []
@@ -167,6 +168,7 @@ def test_the_best_epoch_and_the_count_of_bad_ones_outlast_a_stop(
     config = read_config(result.model_dir)
     assert (config["epoch"], config["scores"]) == (2, result.scores)
     assert [replace(report, hypotheses=[]) for report in reports] == result.history
+    assert [one.description for one in result.history[0].samples] == ["a", "red bar", "b"]
 
 
 def test_every_step_has_chances_of_its_own_and_every_epoch_another_order(tmp_path: Path) -> None:

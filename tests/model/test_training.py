@@ -1,5 +1,6 @@
 """Training: learns, repeats itself bit for bit, goes on after a kill, and says clearly what is wrong."""
 
+import itertools
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ import torchvision
 from torch import Tensor
 
 from model.average import WeightAverage
+from model.checkpoint import save_checkpoint
 from model.dataset import Pictures, read_splits
 from model.describer import Describer
 from model.device import as_before, choose_precision, out_of_memory_says
@@ -299,9 +302,12 @@ def test_a_run_in_two_stages_goes_on_to_the_same_bytes_from_each_and_across_thei
 
 def test_a_finished_run_is_not_trained_again(data: Path, tmp_path: Path) -> None:
     first = run_training(data, tmp_path / "run")
+    for name in ("model-0007", ".model-0007.partial"):  # as a kill may leave them
+        (tmp_path / "run" / name).mkdir()
     reports: list[EpochReport] = []
     again = run_training(data, tmp_path / "run", on_epoch=reports.append)
     assert (outcome(again), reports) == (outcome(first), [])
+    assert [path.name for path in (tmp_path / "run").glob("*model*")] == [first.model_dir.name]
 
 
 def test_more_epochs_go_on_where_fewer_ended(data: Path, tmp_path: Path) -> None:
@@ -313,6 +319,40 @@ def test_a_run_folder_of_other_settings_is_refused(data: Path, tmp_path: Path) -
     run_training(data, tmp_path / "run", epochs=1)
     with pytest.raises(UserError, match=r"train\.batch_size \(4, now 5\): name another run folder"):
         run_training(data, tmp_path / "run", batch_size=5)
+    with pytest.raises(UserError, match=r"search\.max_words \(8, now 9\)"):
+        run_training(data, tmp_path / "run", search=replace(SEARCH, max_words=9))
+    with pytest.raises(UserError, match=r"decoder\.dropout \(0\.3, now 0\.2\)"):
+        run_training(data, tmp_path / "run", decoder=replace(DECODER, dropout=0.2))
+    with pytest.raises(UserError, match=r"encoder\.frozen_blocks \(2, now 1\)"):
+        run_training(data, tmp_path / "run", encoder=replace(ENCODER, frozen_blocks=1))
+
+
+def test_a_run_whose_checkpoint_knows_no_vocabulary_as_an_earlier_release_wrote_it_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
+    run_training(data, tmp_path / "run", epochs=1)
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    state = json.loads((checkpoint / "state.json").read_text())
+    del state["settings"]["data"]["vocabulary"]
+    (checkpoint / "state.json").write_text(json.dumps(state))
+    assert run_training(data, tmp_path / "run", epochs=2).epochs == 2
+
+
+@pytest.mark.parametrize(("minutes", "inside"), [(2.0, [2, 4]), (1.0, [1, 2, 3, 4]), (0.0, [])])
+def test_a_checkpoint_is_written_so_many_minutes_after_the_last_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, inside: list[int]
+) -> None:
+    names: list[str] = []
+
+    def keep(run: Path, name: str, *rest: Any) -> None:
+        names.append(name)
+        save_checkpoint(run, name, *rest)
+
+    clock = itertools.count(0, 60)  # a minute passes each time that it is looked at
+    monkeypatch.setattr("model.loop.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr("model.loop.save_checkpoint", keep)
+    run_training(data, tmp_path / "run", epochs=1, checkpoint_minutes=minutes)
+    assert names == [*(f"00001-{step:08}" for step in inside), "00002-00000000"]
 
 
 def test_a_vocabulary_of_as_many_words_in_another_order_is_refused(data: Path, tmp_path: Path) -> None:
@@ -372,8 +412,11 @@ def test_two_stages_freeze_first_and_fine_tune_then(data: Path, weights: Path, t
 
 
 def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_path: Path) -> None:
-    """One epoch frozen, one fine-tuning; the last batch holds one caption, so that one process idles in it."""
-    data = write_data(tmp_path / "data", train=13, validation=5)
+    """One epoch frozen, one fine-tuning; the last batch holds one caption, so that one process idles in it.
+
+    Of nine validation pictures one is doubled, in the second batch of its process.
+    """
+    data = write_data(tmp_path / "data", train=13, validation=9)
     settings: dict[str, Any] = {
         "encoder": EncoderConfig(name="resnet18", weights=str(weights), grid=0),
         "decoder": replace(DECODER, dropout=0.0, word_head=True),
@@ -387,7 +430,7 @@ def test_two_processes_are_one_with_the_same_global_batch(weights: Path, tmp_pat
         on_epoch=reports.append, on_progress=lambda step, *_: steps.append(step),
     )  # fmt: skip
     assert [replace(report, hypotheses=[]) for report in reports] == two.history, "what the processes report arrives"
-    assert all(len(report.hypotheses) == 5 for report in reports)
+    assert all(len(report.hypotheses) == 9 for report in reports)
     assert {"epoch 1", "validation 1", "epoch 2"} <= set(steps)
     assert len(two.history) == 2
     for one, other in zip(alone.history, two.history, strict=True):
@@ -431,8 +474,10 @@ def test_the_report_of_an_epoch_tells_all(data: Path, tmp_path: Path) -> None:
     assert {name for report in reports for name in report.scores} == scores
     assert reports[0].learning_rates == {"encoder": 1e-3, "decoder": 4e-3}
     assert reports[0].pictures_per_s > 0
-    assert len(reports[0].samples) == 3
-    assert all(sample.reference and sample.record_id for sample in reports[0].samples)
+    told = [(one.record_id, one.description, one.reference) for one in reports[0].samples]
+    expected = zip(("r10", "r11", "r12"), reports[0].hypotheses, written(data)[10:], strict=False)
+    assert told == [(name, " ".join(words), texts[0]) for name, words, texts in expected]
+    assert len(reports[0].hypotheses) == 4
     assert [step for step in steps if step[0] == "epoch 1"] == [("epoch 1", done, 5) for done in range(1, 6)]
     assert result.scores == reports[result.best_epoch - 1].scores
     assert [report.is_best for report in reports].count(True) >= 1
@@ -494,6 +539,17 @@ def test_a_run_goes_on_where_auto_takes_another_number_format(
     run_training(data, tmp_path / "run", epochs=1)
     monkeypatch.setattr("model.loop.choose_precision", lambda *_: torch.float16)
     assert run_training(data, tmp_path / "run", epochs=2).epochs == 2
+
+
+def test_a_run_whose_format_was_measured_keeps_it_where_another_is_measured_later(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for epochs, measured in ((1, torch.bfloat16), (2, torch.float32)):
+        monkeypatch.setattr("model.loop.choose_precision", lambda *_, measured=measured: measured)
+        run_training(data, tmp_path / "run", epochs=epochs, precision="auto")
+        (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+        kept = torch.load(checkpoint / "optimizer.pt", weights_only=True)["precision"]
+        assert kept == ["cpu", "torch.bfloat16"]
 
 
 def test_a_resumed_training_goes_on_in_the_format_that_was_measured_at_its_beginning() -> None:
