@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,29 @@ def test_saving_again_gives_the_same_bytes(saved: tuple[Captioner, Path]) -> Non
     image = {"size_px": 32, "resize": "squash"}
     save_model(folder, captioner, small_vocabulary(5), image=image, facts={"split_seed": 3})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_a_killed_process_left_beside_a_model_is_in_nobody_s_way_and_its_files_are_for_all_to_read(
+    saved: tuple[Captioner, Path],
+) -> None:
+    captioner, folder = saved
+    left = folder.with_name(f".{folder.name}.partial")
+    (left / "weights.safetensors").mkdir(parents=True)
+    save_model(folder, captioner, small_vocabulary(5), image={"size_px": 32, "resize": "squash"}, facts={})
+    assert not left.exists()
+    assert (folder / "weights.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_configuration_in_another_order_is_the_same_and_one_of_an_earlier_release_has_no_digest_of_its_own(
+    saved: tuple[Captioner, Path],
+) -> None:
+    path = saved[1] / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(config.items()))))
+    assert load_model(saved[1])[2] == config
+    del config["config_sha256"]
+    path.write_text(json.dumps(config))
+    assert load_model(saved[1])[2] == config
 
 
 def test_a_changed_configuration_is_noticed_and_facts_can_be_added(saved: tuple[Captioner, Path]) -> None:
