@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.encoder import Encoder
-from model.errors import UserError
+from model.errors import RunError, UserError
 from model.features import FeatureCache, cached_features
 from model.files import PARTIAL_SUFFIX
 from model.grid import attention_grid
@@ -79,6 +79,30 @@ def test_other_weights_or_other_pictures_are_another_cache(tmp_path: Path) -> No
     shutil.rmtree(data)
     paths.add(cache(write_data(tmp_path / "data", seed=5), tmp_path / "features")[0].path)
     assert len(paths) == 3
+
+
+def test_mirrored_pictures_too_are_another_cache_and_the_same_weights_under_another_name_are_not(
+    tmp_path: Path,
+) -> None:
+    data = write_data(tmp_path / "data")
+    found, encoder, _ = cache(data, tmp_path / "features", mirrored=False)
+    both, _, steps = cache(data, tmp_path / "features", mirrored=True)
+    assert (steps != [], both.path != found.path) == (True, True)
+    rows = np.arange(3)
+    assert not np.array_equal(both.read(rows, rows < 3), both.read(rows, rows < 0))
+    encoder.config = replace(encoder.config, weights="elsewhere.safetensors")
+    store = PictureStore(data / "train.h5")
+    again = cached_features(tmp_path / "features", encoder, store, mirrored=False, on_progress=lambda *_: None)
+    assert again.path == found.path
+
+
+def test_features_that_half_precision_does_not_hold_are_one_clear_line_and_leave_no_cache(tmp_path: Path) -> None:
+    store = PictureStore(write_data(tmp_path / "data") / "train.h5")
+    encoder = Encoder(replace(ENCODER, grid=0))
+    next(encoder.parameters()).data.fill_(1e6)
+    with pytest.raises(RunError, match=r"do not fit half precision.*set train\.cache_features=false"):
+        cached_features(tmp_path / "features", encoder, store, mirrored=False, on_progress=lambda *_: None)
+    assert not list((tmp_path / "features").iterdir())
 
 
 def test_the_same_weights_cut_elsewhere_are_another_cache(tmp_path: Path) -> None:

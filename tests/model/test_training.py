@@ -378,11 +378,11 @@ def test_a_frozen_encoder_is_unchanged_to_the_last_tensor(
         assert torch.equal(after[name], value), name
 
 
-@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize(("normalise", "grid"), [(False, 0), (True, 5)])
 def test_cached_features_train_like_the_frozen_encoder_itself(
-    data: Path, weights: Path, tmp_path: Path, normalise: bool
+    data: Path, weights: Path, tmp_path: Path, normalise: bool, grid: int
 ) -> None:
-    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=0, normalise=normalise)
+    encoder = EncoderConfig(name="resnet18", weights=str(weights), grid=grid, normalise=normalise)
     settings: dict[str, Any] = {"encoder": encoder, "freeze_encoder_epochs": 2, "rotation_degrees": 0}
     cached = run_training(data, tmp_path / "cached", **settings)
     direct = run_training(data, tmp_path / "direct", **settings, cache_features=False)
