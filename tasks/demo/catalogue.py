@@ -17,7 +17,7 @@ from typing import Any
 
 from model.configuration import check
 from model.errors import UserError
-from model.files import read_json, write_json, write_text
+from model.files import write_json, write_text
 from model.text import tokenize
 from tasks.demo import phrases
 from tasks.demo.copywriting import write_title
@@ -89,12 +89,6 @@ def make_catalog(
         return _make(items, out, seed, split_seed, processes or (1 if items < 200 else os.cpu_count() or 1))
     except OSError as error:
         raise UserError(f"cannot write the demo catalogue to {out}: {error.strerror}; choose another folder") from error
-
-
-def read_answers(folder: Path) -> dict[str, Any]:
-    """The answers of the catalogue in a folder."""
-    answers: dict[str, Any] = read_json(folder / ANSWERS_FILE)
-    return answers
 
 
 def _make(items: int, out: Path, seed: int, split_seed: int, processes: int) -> DemoCatalogue:

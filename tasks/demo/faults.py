@@ -25,8 +25,6 @@ SHARES: Mapping[str, float] = {
     "very_large": 0.001,
 }
 FEWEST_RECORDS = 24
-# Records with these never bring a picture or a text into the dataset.
-LOST = frozenset({"no_text", "null_url", "malformed_url", "dead_link", "truncated", "html_page"})
 MALFORMED_URLS = ("http://", "https:///image.jpg", "ftp://pictures.invalid/image.jpg", "htp:/shop/image.jpg")
 HTML_PAGE = b"""<!doctype html>
 <html><head><title>Back soon</title></head><body><h1>We are tidying our shelves.</h1></body></html>

@@ -11,17 +11,8 @@ from model.errors import UserError
 
 CIRCUIT_OPEN = "circuit_open"  # not asked for, as its host is left alone
 NOT_ASKED = "not_asked"  # as too much of its chunk fails
-# A picture that fails for one of these is not to be had: the next record of the reserve takes its place.
-FINAL_REASONS = frozenset(
-    {
-        "malformed_url", "unsupported_scheme", "private_address",
-        "http_4xx", "http_other", "bad_redirect", "redirect_loop", "too_many_redirects",
-        "too_large", "empty", "bad_encoding",
-        "not_a_picture", "truncated", "too_many_pixels", "too_many_scans", "too_small", "unsupported_mode",
-        "no_such_file", "outside_folder",
-    }
-)  # fmt: skip
-# One that fails for these may be had later: it is asked for again, and no other takes its place meanwhile.
+# A picture that fails for one of these may be had later: it is asked for again, and no other takes its place meanwhile.
+# One that fails for any other reason is not to be had: the next record of the reserve takes its place.
 PASSING_REASONS = frozenset(
     {
         "dns", "connect", "proxy", "tls", "reset", "bad_response",
@@ -34,7 +25,7 @@ _OWN_NAMES = {401, 403, 404, 410, 451}
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """No picture. `reason` is from the sets above, or http_ with a status of its own; `detail` names no URL."""
+    """No picture, and why: `reason` is one word, which also says whether to ask again; `detail` names no URL."""
 
     reason: str
     detail: str = ""

@@ -13,7 +13,7 @@ from PIL import Image
 from model.errors import UserError
 from model.text import normalise, split_of
 from tasks.catalog.reader import CatalogConfig, read_catalog
-from tasks.demo.catalogue import DemoCatalogue, make_catalog, read_answers
+from tasks.demo.catalogue import DemoCatalogue, make_catalog
 from tasks.demo.faults import FEWEST_RECORDS, SHARES, planted_counts
 from tasks.demo.plan import plan_products
 from tasks.demo.products import COLOURS, GREYS, TYPES
@@ -35,7 +35,8 @@ def records(made: DemoCatalogue) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def answers(made: DemoCatalogue) -> dict[str, Any]:
-    return read_answers(made.folder)
+    known: dict[str, Any] = json.loads(made.answers.read_text())
+    return known
 
 
 def text_of(record: dict[str, Any]) -> str:
