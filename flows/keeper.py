@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil
@@ -26,29 +26,15 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def kill_descendants(spared: Collection[int] = ()) -> None:
-    """Kill whatever still descends from this process, but for the spared children and theirs."""
+def kill_descendants() -> None:
+    """Kill whatever still descends from this process."""
     while True:
-        found = [
-            one
-            for child in psutil.Process().children()
-            if child.pid not in spared
-            for one in (child, *_below(child))
-            if _lives(one)
-        ]
+        found = [one for one in psutil.Process().children(recursive=True) if _lives(one)]
         if not found:
             return
         for one in found:
             _send(one, signal.SIGKILL)
         psutil.wait_procs(found, timeout=1)
-
-
-def _below(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        found: list[psutil.Process] = process.children(recursive=True)
-        return found
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _lives(process: psutil.Process) -> bool:

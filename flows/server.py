@@ -27,6 +27,7 @@ from tasks.pictures.address import asking_fault
 from tasks.served import credentials, served, up_path
 
 START_TIMEOUT_S = 600.0  # of our own: seconds on a quiet machine, minutes on a busy one
+ANSWER_TIMEOUT_S = 2.0  # of one question whether it is healthy
 NAMED_TIMEOUT_S = 60.0  # of one that should be there already, or comes back in a moment
 LOOPBACK = "127.0.0.1"
 PRIVATE = 0o077  # the umask of Prefect's server: its database keeps what a run was asked for, maybe a password
@@ -87,11 +88,11 @@ def running_server(workdir: Path) -> str:
     return up.prefect_api_url
 
 
-def answers(url: str, timeout_s: float = 2.0) -> bool:
+def answers(url: str) -> bool:
     """Whether the server at this address (Prefect's API, MLflow) says that it is healthy."""
     try:
         request = urllib.request.Request(f"{url}/health", headers=login())  # noqa: S310
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as response:  # noqa: S310
             return bool(response.status == 200)
     except urllib.error.HTTPError as error:
         error.close()  # it is the answer, and holds the connection

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 3  # of the files in the folder
 
 
 def catalog_fingerprint(records: pa.Table) -> str:
@@ -38,16 +38,13 @@ def _update(digest: Any, numbers: pa.ChunkedArray) -> None:
         digest.update(chunk.to_numpy(zero_copy_only=False).astype("<i8"))
 
 
-def dataset_id(
-    fingerprint: str, rules: Mapping[str, Mapping[str, Any]], *, schema_version: int = SCHEMA_VERSION
-) -> str:
+def dataset_id(fingerprint: str, rules: Mapping[str, Mapping[str, Any]]) -> str:
     """The name of a dataset's folder: 16 hexadecimal digits.
 
     Args:
         fingerprint: of the catalogue's records.
         rules: the configurations that decide what the dataset holds (deduplicate, sample, image, and what decodes its
             pictures), as dictionaries. Never the base url, the settings of fetching, or who runs it.
-        schema_version: of the files in the folder.
     """
-    text = json.dumps([fingerprint, rules, schema_version], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([fingerprint, rules, SCHEMA_VERSION], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

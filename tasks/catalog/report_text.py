@@ -15,15 +15,10 @@ BAR_CELLS = 30
 WORDS_SHOWN, CATEGORIES_SHOWN = 15, 10
 
 
-def report_markdown(report: Mapping[str, Any], title: str = "The catalogue") -> str:
-    """The whole report as Markdown.
-
-    Args:
-        report: from `catalog_report`.
-        title: its headline.
-    """
+def report_markdown(report: Mapping[str, Any]) -> str:
+    """The whole report, from `catalog_report`, as Markdown."""
     words, categories, captions = report["words"], report["categories"], report["captions"]
-    parts = [f"# {title}", _table(("records", "count"), _count_rows(report))]
+    parts = ["# The catalogue", _table(("records", "count"), _count_rows(report))]
     parts += ["## Splits have in common (must be none)", _table(("", "distinct"), _overlap_rows(report))]
     if pictures := report.get("pictures"):
         parts += ["## Pictures that repeat", _table(("", "count"), _picture_rows(pictures))]

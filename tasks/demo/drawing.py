@@ -63,8 +63,8 @@ def draw_picture(product: Product, rng: random.Random) -> Image.Image:
     return photograph(canvas, rng)
 
 
-def jpeg(picture: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
+def jpeg(picture: Image.Image) -> bytes:
     """The picture as the bytes of a JPEG file; CMYK and grey pictures stay what they are."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

@@ -52,23 +52,21 @@ def draw_attention(
     attention: NDArray[np.float32],
     path: Path,
     *,
-    title: str = "",
     svg: bool = False,
 ) -> list[Path]:
-    """Draw the product and a panel for each word.
+    """Draw the product and a panel for each word, the description above them.
 
     Args:
         picture: uint8 (3, S, S), RGB.
         words: the T words of the description.
         attention: (T, rows, columns); each map sums to 1.
         path: without suffix, or with one that is replaced by .png (and .svg).
-        title: above the panels; the description if empty.
         svg: also as SVG.
     """
     shown = list(zip(words, attention, strict=True))[:MAX_PANELS]
     columns = min(COLUMNS, len(shown) + 1)
     rows = math.ceil((len(shown) + 1) / columns)
-    heading = fill(title or " ".join(words), 15 * columns)
+    heading = fill(" ".join(words), 15 * columns)
     if len(words) > len(shown):
         heading += f"\n(the first {len(shown)} of {len(words)} words have a panel)"
     height = rows * (PANEL_IN + 0.28) + 0.3 * (heading.count("\n") + 1) + 0.15

@@ -168,9 +168,9 @@ def test_equal_pictures_are_reported_once_they_are_there(folder: Path) -> None:
 def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(folder: Path) -> None:
     report = catalog_report(folder)
     assert json.loads(json.dumps(report)) == report
-    markdown = report_markdown(report, "Shop & Co")
+    markdown = report_markdown(report)
     for part in (
-        "# Shop & Co",
+        "# The catalogue",
         "| read | 105 |",
         "| dropped: description | 2 |",
         r"| a\|\*b\* | 34 |",

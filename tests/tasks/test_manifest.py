@@ -13,7 +13,7 @@ def folder(tmp_path: Path) -> Path:
     for file in files:
         file.write_bytes(b"what was written")
     write_manifest(tmp_path, "pack", files=files, facts={"rows": 3})
-    assert read_manifest(tmp_path, "pack") == read_manifest(tmp_path, "pack", verify=True) == {"rows": 3}
+    assert read_manifest(tmp_path, "pack") == {"rows": 3}
     return tmp_path
 
 
@@ -28,10 +28,9 @@ def test_a_file_of_the_same_size_with_other_bytes_is_not_the_one_that_was_writte
     assert read_manifest(folder, "pack") is None
 
 
-def test_picture_files_are_read_whole_only_when_asked_for(folder: Path) -> None:
+def test_picture_files_are_not_read_as_they_are_gigabytes(folder: Path) -> None:
     (folder / "train.h5").write_bytes(b"what was damaged")
     assert read_manifest(folder, "pack") == {"rows": 3}
-    assert read_manifest(folder, "pack", verify=True) is None
 
 
 def test_a_missing_or_cut_file_undoes_the_stage(folder: Path) -> None:
