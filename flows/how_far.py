@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from model.errors import UserError
+from pyarrow import ArrowException
+
 from model.files import CHECKPOINT_PREFIX
 from model.picture import ImageConfig
 from tasks.catalog.sampling import SAMPLE_FILE
@@ -11,12 +12,15 @@ from tasks.runs import RunRecord, run_folder
 
 
 def how_far(workdir: Path, record: RunRecord) -> str:
-    """'1,500 of 18,000 pictures', 'epoch 3 of at most 31'; empty for a run that has ended well, or a short stage."""
+    """'1,500 of 18,000 pictures', 'epoch 3 of at most 31'; empty for a run that has ended well, or a short stage.
+
+    Empty too where that cannot be told: settings of another release, a damaged file, one that was just replaced.
+    """
     if record.state == "completed":
         return ""
     try:
         return _progress(workdir, record)
-    except (KeyError, TypeError, UserError):  # settings of another release
+    except (LookupError, TypeError, ValueError, OSError, ArrowException):
         return ""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pyarrow import ArrowException
 
 from model.files import atomic_path, remove_partial_files, write_at
 from model.picture import DECODER, ImageConfig
@@ -67,12 +68,14 @@ class ChunkFile:
         return 3 * self.image.size_px**2
 
     def read_outcomes(self) -> tuple[list[Outcome], str]:
-        """Its outcomes, in order, and the verdict key they were written with. No file: no outcomes."""
-        if not self.outcomes.is_file():
+        """Its outcomes, in order, and the verdict key they were written with; none where no whole file is."""
+        try:
+            table = read_table(self.outcomes)
+            outcomes = [Outcome(**row) for row in table.to_pylist()]
+        except (OSError, ValueError, TypeError, ArrowException):  # absent, or what Arrow raises on damaged bytes
             return [], ""
-        table = read_table(self.outcomes)
         metadata = table.schema.metadata or {}
-        return [Outcome(**row) for row in table.to_pylist()], metadata.get(b"verdict_key", b"").decode()
+        return outcomes, metadata.get(b"verdict_key", b"").decode()
 
     def write_outcomes(self, outcomes: list[Outcome], verdict_key: str) -> None:
         """Write its outcomes; with them the chunk counts."""

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pyarrow import ArrowException
-
 from model.picture import ImageConfig
 from model.text import SPLITS
 from tasks.catalog.sampling import SAMPLE_FILE
@@ -166,13 +164,10 @@ def _sound_tables(folder: Path, image: ImageConfig) -> list[Table]:
     """
     tables: list[Table] = []
     for file in existing_chunks(folder, image):
-        try:
-            table = (file, *file.read_outcomes())
-        except (OSError, ValueError, TypeError, ArrowException):  # what Arrow raises on damaged bytes
-            file.outcomes.unlink()
-            continue
-        if file.pixels.is_file() and file.pixels.stat().st_size == len(file.chunk) * file.row_bytes:
-            tables.append(table)
+        outcomes, verdict_key = file.read_outcomes()
+        whole = file.pixels.is_file() and file.pixels.stat().st_size == len(file.chunk) * file.row_bytes
+        if outcomes and whole:
+            tables.append((file, outcomes, verdict_key))
         else:
             file.outcomes.unlink()
     return tables

@@ -32,6 +32,15 @@ def test_while_fetching_it_counts_the_pictures_that_have_come(tmp_path: Path) ->
     assert how_far(tmp_path, replace(RECORD, state="completed")) == ""
 
 
+@pytest.mark.parametrize("damaged", ["chunks/train-00000000-00000001.parquet", "sample.parquet"])
+def test_a_damaged_file_costs_the_number_and_not_the_list_of_runs(tmp_path: Path, damaged: str) -> None:
+    dataset = Dataset(tmp_path / "datasets" / "d", base=str(tmp_path), config=FetchConfig())
+    dataset.write_sample({"train": ["1.jpg"]})
+    dataset.fetch_each(dataset.next_chunks())
+    (dataset.folder / damaged).write_bytes(b"PAR1 cut short")
+    assert how_far(tmp_path, RECORD) == ("" if damaged == "sample.parquet" else "0 of 1 pictures")
+
+
 @pytest.mark.parametrize("settings", [{}, {"image": {"of another release": 1}}, {"image": None, "train": None}])
 @pytest.mark.parametrize("stage", ["fetch", "train"])
 def test_of_a_run_of_another_release_it_says_nothing(stage: str, settings: dict[str, Any], tmp_path: Path) -> None:
