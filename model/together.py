@@ -81,6 +81,8 @@ def _listen(
     assert child.stdin is not None
     assert child.stdout is not None
     for line in child.stdout:
+        if not line.endswith(b"\n"):  # it was killed while it wrote
+            return
         kind, value = json.loads(line)
         if kind == "progress":
             on_progress(*value)

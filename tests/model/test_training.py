@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -460,6 +461,19 @@ def test_what_two_processes_report_is_of_the_model_that_they_save(tmp_path: Path
 def test_the_mistake_that_every_process_finds_is_told_once_and_they_end(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.batch_size is 21, but the training split has 20 captions"):
         run_training(data, tmp_path / "run", batch_size=21, processes=2)
+
+
+def test_processes_that_are_killed_in_the_middle_of_a_report_are_named_with_their_log(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of a thousand descriptions is longer than a pipe holds: a kill may come while it is written."""
+    cut_short = 'import os; os.write(1, b\'["epoch", {"epoch": 1, "hypo\'); os.kill(os.getpid(), 9)'
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(cut_short)}\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with pytest.raises(RunError, match=r"ended with exit code -9 and did not say why: see .*torchrun\.log"):
+        run_training(data, tmp_path / "run", processes=2)
 
 
 def test_the_report_of_an_epoch_tells_all(data: Path, tmp_path: Path) -> None:
