@@ -17,6 +17,7 @@ from model.errors import UserError
 
 WAIT_S = 1.0
 REMIND_S = 60.0
+LOOK_S = 0.001
 logger = logging.getLogger(__name__)
 _held: set[Path] = set()
 
@@ -70,9 +71,7 @@ def try_lock(path: Path, facts: dict[str, Any]) -> Iterator[bool]:
             f"cannot write to the working directory {path.parent}: {error.strerror}; choose another with --workdir"
         ) from None
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(descriptor):
             yield False
             return
         with suppress(OSError):  # a full disk: the lock counts, not the note
@@ -81,6 +80,20 @@ def try_lock(path: Path, facts: dict[str, Any]) -> Iterator[bool]:
             yield True
         finally:
             file.truncate(0)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock an open file, unless somebody holds it. Those who only look who does (`lock_facts`) are gone in a moment."""
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # beside those who look, not beside a holder
+        except BlockingIOError:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(LOOK_S)
 
 
 @contextmanager

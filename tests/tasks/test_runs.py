@@ -2,6 +2,7 @@
 
 import errno
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from model.errors import UserError
 from model.files import read_json
-from tasks.lock import try_lock
+from tasks.lock import lock_facts, try_lock
 from tasks.runs import (
     ContentChangedError,
     Request,
@@ -195,6 +196,26 @@ def test_a_lock_holds_also_where_its_note_finds_no_room(tmp_path: Path, monkeypa
     monkeypatch.setattr("tasks.lock.write_facts", full)
     with try_lock(tmp_path / "lock", {}) as got, try_lock(tmp_path / "lock", {}) as again:
         assert (got, again) == (True, False)
+
+
+def test_a_lock_that_nobody_holds_is_got_however_often_others_look_who_holds_it(tmp_path: Path) -> None:
+    path, ended = tmp_path / "lock", threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            lock_facts(path)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(1000):
+            with try_lock(path, {}) as got:
+                assert got
+    finally:
+        ended.set()
+        for looker in lookers:
+            looker.join()
 
 
 def test_where_only_data_was_prepared_rollback_finds_no_champion_and_makes_no_store(tmp_path: Path) -> None:
