@@ -4,7 +4,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from flows.keeper import GRACE_S
@@ -42,7 +42,7 @@ class Child:
     umask: int = -1
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    restarts: int = field(default=0)
+    restarts: int = 0
 
     def start(self) -> None:
         """Start it, without waiting."""
@@ -79,10 +79,14 @@ class Child:
         """Wait until it has ended by itself.
 
         Raises:
-            RunError: it failed; its log is named.
+            RunError: it failed, or took too long; its log is named.
         """
         assert self.process is not None
-        if self.process.wait(timeout=START_TIMEOUT_S) != 0:
+        try:
+            failed = self.process.wait(timeout=START_TIMEOUT_S) != 0
+        except subprocess.TimeoutExpired:
+            raise RunError(f"{self.name} did not end within {START_TIMEOUT_S:.0f} s: see {self.log}") from None
+        if failed:
             raise RunError(f"{self.name} failed: see {self.log}")
 
     @property

@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flows.children import Child
 from flows.cli import main
 from flows.prefect_api import ask
 from flows.server import answers, free_port
@@ -71,6 +73,19 @@ def test_servers_that_go_as_one_of_them_failed_are_not_named_any_more(
     assert main(["up", "--workdir", str(tmp_path), *ports]) == 1
     signal.signal(signal.SIGTERM, before)
     assert named == [True, False]
+
+
+def test_deploying_that_never_ends_is_told_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.children.START_TIMEOUT_S", 0.2)
+    log = tmp_path / "deployments.log"
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    child = Child(name="deploying", command=wait, environment=os.environ, log=log, healthy=lambda: True)
+    child.start()
+    try:
+        with pytest.raises(RunError, match=f"deploying did not end within 0 s: see {log}"):
+            child.finish()
+    finally:
+        child.stop()
 
 
 @pytest.mark.acceptance
