@@ -102,7 +102,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         parameters={"model": model, "catalog_file": request.catalog, **request.settings},
         tags=environment_tags() | {"kind": "evaluation"},
     )
-    try:
+    with tracked.ended():
         dataset, result = data_stages(run, settings)
         run.note(stage="evaluate")
         common: dict[str, Any] = {
@@ -125,10 +125,6 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
         tracked.log_note(
             run_note(scores, predictions, title=f"{model} on {name}", facts={"dataset": dataset.id}, links={})
         )
-    except BaseException:
-        tracked.end("FAILED")
-        raise
-    tracked.end()
     return {
         **result,
         "mlflow": {"tracking_uri": tracked.shown_uri, "run_id": tracked.run_id},

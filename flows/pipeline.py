@@ -76,7 +76,7 @@ def all_stages(
         },
         tags=environment_tags(),
     )
-    try:
+    with tracked.ended():
         # Before hours go into the pictures: the registry may not answer, or the champion be of another shape.
         learning = fetch_warm_start(run.folder, settings.train)
         if learning.warm_start:
@@ -129,10 +129,6 @@ def all_stages(
         registered = register(dataset, run.folder, training, report)
         if gate:
             registered |= _through_the_gate(run, settings, dataset, registered, training, report)
-    except BaseException:
-        tracked.end("FAILED")
-        raise
-    tracked.end()
     return {
         **result,
         "mlflow": {"tracking_uri": tracked.shown_uri, "run_id": tracked.run_id},

@@ -239,6 +239,16 @@ class TrackedRun:
         self._next_try = 0.0
         return self.flush()
 
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """End the run with the block: as FAILED if it is left by an exception, of whatever kind."""
+        try:
+            yield
+        except BaseException:
+            self.end("FAILED")
+            raise
+        self.end()
+
     def history(self) -> dict[str, list[tuple[int, float]]]:
         """Every metric logged so far: its steps and values, in order of steps; a later value replaces one before."""
         found: dict[str, dict[int, float]] = {}
