@@ -1,6 +1,6 @@
 """Step 8: describe the held-out pictures once, after the best epoch is chosen, and score the descriptions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from model.settings import SearchConfig
 from model.text import tokenize
 from tasks.figures.best_and_worst import draw_best_and_worst
 from tasks.manifest import read_manifest, write_manifest
-from tasks.progress import Bar, progress
+from tasks.progress import progress
 from tasks.read import Dataset
 from tasks.scoring.bootstrap import LEVEL, Comparison
 from tasks.scoring.config import ScoreConfig
@@ -71,7 +71,7 @@ def evaluate(
                 config=config,
                 others=other_writers(config.writers, products),
                 device=device,
-                on_progress=shown_on(bar),
+                on_progress=bar.reach,
             )
         files = [run_dir / PREDICTIONS_FILE, run_dir / REPORT_FILE]
         with atomic_path(files[0]) as partial:
@@ -89,11 +89,6 @@ def evaluate(
             tracked.log_picture(sheet, key=f"pictures/{sheet.stem}", step=0)
         write_manifest(run_dir, "evaluate", files=files, facts=facts)
     return facts
-
-
-def shown_on(bar: Bar) -> Callable[[int, int], None]:
-    """What an evaluation tells its progress to."""
-    return lambda done, _: bar.advance(done - bar.done)
 
 
 def held_out(dataset: Dataset, catalog: str, split: str, without: Sequence[Path]) -> Products:
@@ -144,9 +139,7 @@ def side_by_side(
 
     def described(folder: Path, name: str) -> Evaluation:
         with progress(f"Describing by {name}", len(products.table), unit="pictures") as bar:
-            return evaluate_model(
-                folder, products, search=search, config=plain, device=device, on_progress=shown_on(bar)
-            )
+            return evaluate_model(folder, products, search=search, config=plain, device=device, on_progress=bar.reach)
 
     champion, model = described(champion_dir, "the champion"), described(model_dir, "the new model")
     compared = compare_models(champion, model, config, level=level)

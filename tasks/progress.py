@@ -39,6 +39,10 @@ class Bar:
                 self.last_line = now
                 logger.info(self.line())
 
+    def reach(self, done: int, note: str = "") -> None:
+        """So many in all are done by now."""
+        self.advance(done - self.done, note)
+
     def line(self) -> str:
         """How far it is, in one line: done, of how many, how long is left, and the last note."""
         remark = f" ({self.note})" if self.note else ""
@@ -99,6 +103,6 @@ def changing_progress(unit: str) -> Iterator[Callable[[str, int, int, str], None
                 stack.close()
                 bars.clear()
                 bars[step] = stack.enter_context(progress(step, total, unit=unit))
-            bars[step].advance(done - bars[step].done, note)
+            bars[step].reach(done, note)
 
         yield show

@@ -101,7 +101,7 @@ def train(
             validation,
             search=search,
             device=config.device,
-            on_progress=lambda done, _: bar.advance(done - bar.done),
+            on_progress=bar.reach,
         )
     path = run_dir / "figures" / "validation_products"
     best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")

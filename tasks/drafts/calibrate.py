@@ -28,7 +28,7 @@ def calibrate(
     *,
     search: SearchConfig,
     device: str = "auto",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Bounds:
     """Describe the validation split, find the bounds and add them to the model's ``config.json``, under ``review``.
 
@@ -37,7 +37,7 @@ def calibrate(
         products: of the validation split.
         search: how descriptions will be searched for.
         device: where the model runs.
-        on_progress: called with the products described, and their number.
+        on_progress: called with how many products are described.
     """
     describer = Describer.load(model_dir, device=device)
     pictures = Pictures(products, describer.image)

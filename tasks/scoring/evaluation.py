@@ -41,7 +41,7 @@ def evaluate_model(
     config: ScoreConfig,
     others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     device: str = "auto",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Describe the products free-running and score the descriptions.
 
@@ -52,7 +52,7 @@ def evaluate_model(
         config: which scores.
         others: more writers: name -> record id -> words, for every product (a demo's ceiling).
         device: where the model runs.
-        on_progress: called with the products described, and their number.
+        on_progress: called with how many products are described.
 
     Raises:
         UserError: no product is left, the model directory is damaged, or its pictures have another size.
@@ -140,7 +140,7 @@ def describe_products(
     search: SearchConfig,
     *,
     rivals: Mapping[str, Collection[str]] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[Description]:
     """Describe products, a batch of their pictures in memory at a time; see `Describer.describe`."""
     found: list[Description] = []
@@ -149,5 +149,5 @@ def describe_products(
         rows = range(start, min(start + BATCH, count))
         found += describer.describe(pictures.read(rows), search, rivals=rivals)
         if on_progress is not None:
-            on_progress(len(found), count)
+            on_progress(len(found))
     return found

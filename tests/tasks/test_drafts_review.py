@@ -105,9 +105,9 @@ def test_the_bounds_stand_in_the_model_directory_which_stays_whole(tmp_path: Pat
     assert bounds_of(read_config(model_dir)) == Bounds()
     products = read_products(dataset, data="shapes", split="validation")
     search = SearchConfig(beam_size=2, max_words=12)
-    seen: list[tuple[int, int]] = []
-    bounds = calibrate(model_dir, products, search=search, on_progress=lambda *done: seen.append(done))
-    assert seen[-1] == (16, 16)
+    seen: list[int] = []
+    bounds = calibrate(model_dir, products, search=search, on_progress=seen.append)
+    assert seen[-1] == 16
     assert bounds.least_confidence > 0
     assert bounds_of(load_model(model_dir)[2]) == bounds
     assert calibrate(model_dir, products, search=search) == bounds, "a second time gives the same"

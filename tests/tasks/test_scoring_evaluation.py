@@ -326,12 +326,10 @@ def test_what_a_report_is_told_about_its_products_and_its_search_is_the_products
     dataset: Path, trained: TrainResult
 ) -> None:
     products = replace(read_products(dataset, data="shapes"), excluded=5)
-    steps: list[tuple[int, int]] = []
-    found = evaluate_model(
-        trained.model_dir, products, search=SEARCH, config=CONFIG, on_progress=lambda *step: steps.append(step)
-    )
+    steps: list[int] = []
+    found = evaluate_model(trained.model_dir, products, search=SEARCH, config=CONFIG, on_progress=steps.append)
     assert found.report.conditions.excluded == 5
-    assert steps == [(16, 16)]
+    assert steps == [16]
     describer = Describer.load(trained.model_dir, device="cpu")
     read = Pictures(products, describer.image).read
     forced = teacher_forced_bleu_4(describer, products.references, read, max_words=SEARCH.max_words)
