@@ -42,10 +42,10 @@ def fetch_and_pack(folder: Path) -> PackSummary:
     """Bring a sample to the finished HDF5 files by the engine alone; its chunks are still there."""
 
     def fetch(chunk: Chunk) -> None:
-        fetch_chunk(folder, chunk, base_url=None, image=IMAGE, config=CONFIG)
+        fetch_chunk(folder, chunk, base_url="", image=IMAGE, config=CONFIG)
 
     with ThreadPoolExecutor(CHUNKS_AT_ONCE) as pool:
-        while chunks := next_chunks(folder, base_url=None, image=IMAGE, config=CONFIG, find_repeats=None):
+        while chunks := next_chunks(folder, base_url="", image=IMAGE, config=CONFIG, find_repeats=None):
             list(pool.map(fetch, chunks))
     return pack(folder, image=IMAGE, config=CONFIG, fingerprint="", dataset_id="", exact=True, find_repeats=None)
 

@@ -41,7 +41,7 @@ def fetch_chunk(
     return engine.fetch_chunk(
         dataset.folder,
         chunk,
-        base_url=image_base_url or None,
+        base_url=image_base_url,
         image=image,
         config=config,
         datasets=[] if config.refresh else earlier_datasets(dataset.folder),
@@ -69,11 +69,10 @@ def fetch(
         if read_manifest(dataset.folder, "pack") is None:
             check_room(dataset.folder, image)
             repeats = find_repeats(dataset, deduplicate)
-            base_url = image_base_url or None
             # One fetcher from first to last: what a host asked for holds for the chunks that follow too.
-            with shared_fetcher(config, base_url) if config.runner == "threads" else nullcontext():
+            with shared_fetcher(config, image_base_url) if config.runner == "threads" else nullcontext():
                 while chunks := next_chunks(
-                    dataset.folder, base_url=base_url, image=image, config=config, find_repeats=repeats
+                    dataset.folder, base_url=image_base_url, image=image, config=config, find_repeats=repeats
                 ):
                     fetch_chunks(dataset, chunks, image_base_url=image_base_url, image=image, config=config)
     finally:
@@ -109,7 +108,7 @@ def fetch_chunks(
             if config.runner != "threads":  # whose processes would end with the runner, in the middle of a chunk
                 wait(list(futures))
             raise
-        except BaseException:  # a chunk failed, Ctrl-C, a worker told to stop: leaving the runner begins no chunk more
+        except BaseException:  # Ctrl-C, a worker told to stop: leaving the runner begins no chunk more
             logger.info("stopping: what is being fetched now is brought to its end, the rest is left for resume")
             raise
 

@@ -48,7 +48,7 @@ def named_pictures(given: Sequence[str]) -> list[Asked]:
     """
     names = dict.fromkeys(one for name in given for one in _expand(name))
     found = [
-        Asked(picture=without_secrets(one), address=resolve(one, None))
+        Asked(picture=without_secrets(one), address=resolve(one))
         if "://" in one
         else Asked(picture=one, address=FileAddress(Path(one)))
         for one in names
@@ -111,7 +111,7 @@ def products(catalog: Path, config: CatalogConfig, *, image_base_url: str, only_
     for row in found.records.select(["record_id", "url", "title", "attr"]).to_pylist():
         if row["record_id"] in described:
             continue
-        address = resolve(row["url"], image_base_url or None)
+        address = resolve(row["url"], image_base_url)
         asked[row["record_id"]] = Asked(
             picture="" if isinstance(address, Failed) else address.shown,
             address=address,

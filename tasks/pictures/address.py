@@ -125,12 +125,12 @@ def _folder_fault(folder: Path) -> str:
     return "" if os.access(folder, os.X_OK) else os.strerror(errno.EACCES)
 
 
-def resolve(url: str, base: str | None) -> Address | Failed:
+def resolve(url: str, base: str = "") -> Address | Failed:
     """What a catalogue's url means: an absolute URL by itself, a relative one below the base.
 
     Args:
         url: as in the catalogue, of any quality.
-        base: the value of --image-base-url, a URL or a folder; None without one.
+        base: the value of --image-base-url, a URL or a folder; empty without one.
     """
     url = url.strip()
     if not url or any(ord(character) < 32 for character in url):
@@ -140,7 +140,7 @@ def resolve(url: str, base: str | None) -> Address | Failed:
         return Failed(reason="unsupported_scheme", detail=scheme[1].lower()[:20])
     if scheme or url.startswith("//"):
         return _web(url if scheme else f"https:{url}")
-    if base is None:
+    if not base:
         return Failed(reason="malformed_url", detail="relative, and no --image-base-url")
     return _below(url, base)
 

@@ -68,7 +68,7 @@ def fetch_chunk(
     folder: Path,
     chunk: Chunk,
     *,
-    base_url: str | None,
+    base_url: str,
     image: ImageConfig,
     config: FetchConfig,
     datasets: Sequence[Path] = (),
@@ -78,7 +78,7 @@ def fetch_chunk(
     Args:
         folder: of the dataset, with `sample.parquet`.
         chunk: from `tasks.pictures.selection.next_chunks`.
-        base_url: the value of --image-base-url, a URL or a folder; None without one.
+        base_url: the value of --image-base-url, a URL or a folder; empty without one.
         image: size and resize rule.
         config: how to fetch.
         datasets: folders of earlier datasets whose pictures may be taken.
@@ -117,7 +117,7 @@ def _full_disk_told(folder: Path) -> Iterator[None]:
         raise RunError(f"the disk of {folder} is full: free some space, then resume") from None
 
 
-def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Record]:
+def _read_records(folder: Path, chunk: Chunk, base_url: str) -> list[_Record]:
     """The chunk's records, in order."""
     table = read_sample(folder, ["record_id", "url"])[chunk.split].slice(chunk.start, len(chunk))
     assert len(table) == len(chunk), f"{chunk.name} is not of this sample"
@@ -132,9 +132,7 @@ def _read_records(folder: Path, chunk: Chunk, base_url: str | None) -> list[_Rec
     return records
 
 
-def _known_outcomes(
-    file: ChunkFile, records: list[_Record], base_url: str | None, config: FetchConfig
-) -> list[Outcome]:
+def _known_outcomes(file: ChunkFile, records: list[_Record], base_url: str, config: FetchConfig) -> list[Outcome]:
     """What an earlier asking settled and still holds: a whole picture, or a failure of the same question."""
     outcomes, verdict_key = file.read_outcomes()
     by_order = {record.order: record for record in records}
@@ -152,7 +150,7 @@ def _fetch_missing(
     file: ChunkFile,
     records: list[_Record],
     known: list[Outcome],
-    base_url: str | None,
+    base_url: str,
     config: FetchConfig,
     datasets: Sequence[Path],
     bar: Bar,
@@ -269,7 +267,7 @@ async def _fetch_one(file: ChunkFile, record: _Record, descriptor: int, fetcher:
 
 
 def _settle(
-    file: ChunkFile, records: list[_Record], outcomes: list[Outcome], base_url: str | None, config: FetchConfig
+    file: ChunkFile, records: list[_Record], outcomes: list[Outcome], base_url: str, config: FetchConfig
 ) -> list[Outcome]:
     """Give up what still fails, where the host is proven to be alive; an outage settles nothing.
 

@@ -60,7 +60,7 @@ class Client:
     def __init__(self, config: FetchConfig, named: Collection[str]) -> None:
         self.config = config
         self._trusted = {
-            origin(place.url) for one in named if is_web(one) and isinstance(place := resolve(one, None), WebAddress)
+            origin(place.url) for one in named if is_web(one) and isinstance(place := resolve(one), WebAddress)
         }
         self._proxies = Proxies()
         self._places = asyncio.Semaphore(config.concurrency)
@@ -280,7 +280,7 @@ def _redirected(url: URL, response: aiohttp.ClientResponse) -> WebAddress | Fail
     if not location:
         return Failed(reason="bad_redirect", http_status=response.status)
     try:
-        target = resolve(str(url.join(URL(location))), None)
+        target = resolve(str(url.join(URL(location))))
     except (ValueError, IndexError):  # as in `resolve`
         return Failed(reason="bad_redirect", http_status=response.status)
     if isinstance(target, Failed):

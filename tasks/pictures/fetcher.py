@@ -95,14 +95,14 @@ class Rate:
 
 
 @contextmanager
-def shared_fetcher(config: FetchConfig, *named: str | None) -> Iterator[Fetcher]:
+def shared_fetcher(config: FetchConfig, *named: str) -> Iterator[Fetcher]:
     """The process's fetcher for these settings: made by the first user, closed by the last.
 
     Args:
         config: how to fetch.
-        named: what the user named: see `Client`.
+        named: what the user named, see `Client`; what is empty counts for nothing.
     """
-    key = (config, tuple(one for one in named if one is not None))
+    key = (config, tuple(filter(None, named)))
     with _lock:
         fetcher = _running.get(key)
         if fetcher is None:

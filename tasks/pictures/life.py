@@ -19,9 +19,7 @@ WITNESSES = 3  # pictures that are asked for again, and as many by chance: one l
 Origin = tuple[str, int]  # host and port
 
 
-def proof_of_life(
-    file: ChunkFile, addresses: Sequence[Address | Failed], base: str | None, fetcher: Fetcher
-) -> set[Origin]:
+def proof_of_life(file: ChunkFile, addresses: Sequence[Address | Failed], base: str, fetcher: Fetcher) -> set[Origin]:
     """The hosts, with their ports, of addresses that fail which give pictures, before and now.
 
     Raises:
@@ -46,7 +44,7 @@ def _outage(what: str) -> RunError:
     return RunError(f"{what}: this looks like an outage. Nothing is lost: check the network, then resume")
 
 
-def _witnesses(file: ChunkFile, base: str | None) -> dict[Origin, list[Address]]:
+def _witnesses(file: ChunkFile, base: str) -> dict[Origin, list[Address]]:
     """By host and port, addresses whose picture came in any chunk of the dataset; last, those of earlier datasets."""
     sample = read_table(file.folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))

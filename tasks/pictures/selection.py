@@ -125,7 +125,7 @@ def _expected(asked: int, share: float) -> float:
 def next_chunks(
     folder: Path,
     *,
-    base_url: str | None,
+    base_url: str,
     image: ImageConfig,
     config: FetchConfig,
     find_repeats: FindRepeats | None,
@@ -136,7 +136,7 @@ def next_chunks(
 
     Args:
         folder: of the dataset, with `sample.parquet`.
-        base_url: the value of --image-base-url; None without one.
+        base_url: the value of --image-base-url; empty without one.
         image: size and resize rule.
         config: how pictures are fetched.
         find_repeats: which rows to drop for equal pixels; None to drop none.
@@ -144,7 +144,7 @@ def next_chunks(
     Raises:
         UserError: the base is no URL, and no folder that can be read.
     """
-    if base_url is not None:
+    if base_url:
         check_base(base_url)
     remove_partial_chunks(folder)
     tables = _sound_tables(folder, image)
@@ -173,7 +173,7 @@ def _sound_tables(folder: Path, image: ImageConfig) -> list[Table]:
     return tables
 
 
-def _open_chunks(folder: Path, tables: list[Table], base_url: str | None, config: FetchConfig) -> list[Chunk]:
+def _open_chunks(folder: Path, tables: list[Table], base_url: str, config: FetchConfig) -> list[Chunk]:
     """Chunks with failures that may pass, or that were failures only by another base or other bounds."""
     sample = read_table(folder / SAMPLE_FILE, ["record_id", "url"])
     urls = dict(zip(sample["record_id"].to_pylist(), sample["url"].to_pylist(), strict=True))

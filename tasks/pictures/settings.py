@@ -54,12 +54,12 @@ class FetchConfig:
         check(known, "fetch.runner", self.runner, "threads, dask or dask://HOST:PORT")
         check_choice("fetch.compression", self.compression, COMPRESSIONS)
 
-    def verdict_key(self, base: str | None) -> str:
+    def verdict_key(self, base: str) -> str:
         """Of what decides whether a picture is refused for good: with anything else, ask again.
 
         Args:
             base: the value of --image-base-url: of a URL, the host is trusted.
         """
-        named = base if base is not None and "://" in base else ""
+        named = base if "://" in base else ""
         bounds = (self.max_bytes, self.max_redirects, self.allow_private_hosts, named)
         return hashlib.sha256(repr(bounds).encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ class Dataset:
     """Fetches and packs a sample as the flow does, chunk after chunk."""
 
     folder: Path
-    base: str | None = None
+    base: str = ""
     image: ImageConfig = field(default_factory=lambda: ImageConfig(size_px=16))
     config: FetchConfig = field(default_factory=FetchConfig)
     find_repeats: FindRepeats | None = None

@@ -141,7 +141,7 @@ def test_an_odd_answer_costs_no_other_picture_of_those_to_be_described(
 
     monkeypatch.setattr("tasks.pictures.client._redirected", stumble)
     urls = [f"{server.base}/ok/1", f"{server.base}/redirect/1", f"http://a%3Ab:c@127.0.0.1:{server.port}/ok/2"]
-    addresses = [resolve(url, None) for url in urls]
+    addresses = [resolve(url) for url in urls]
     batches = stream_pictures(addresses, image=ImageConfig(size_px=16), config=CONFIG, named=[server.base], batch=2)
     found = {place: got.reason if isinstance(got, Failed) else "" for batch in batches for place, got in batch}
     assert found == {0: "", 1: "unforeseen", 2: "malformed_url"}
