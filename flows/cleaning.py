@@ -3,11 +3,12 @@
 import argparse
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flows import show
+from flows.show import Shown
 from model.errors import UserError
 from model.files import CHECKPOINT_PREFIX
 from tasks.lock import workdir_lock
@@ -17,7 +18,6 @@ from tasks.tracking.run import TrackedRun, is_tracked
 # What is here is being removed: a rename puts it here, so that a kill leaves no half dataset among the whole ones.
 REMOVED = "removed"
 logger = logging.getLogger(__name__)
-Shown = tuple[Any, Callable[[Any], None]]
 
 
 def clean(options: argparse.Namespace) -> Shown:

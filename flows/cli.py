@@ -15,11 +15,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.errors import RunError, UserError
 from model.files import DISK_FULL
 from model.text import SPLITS, is_utf8
+
+if TYPE_CHECKING:
+    from flows.show import Shown
 
 WRONG_USE, RUN_FAILED, INTERRUPTED = 2, 1, 130
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
@@ -274,14 +277,14 @@ def assignments_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _late(name: str) -> Callable[[argparse.Namespace], tuple[Any, Callable[[Any], None]]]:
+def _late(name: str) -> "Callable[[argparse.Namespace], Shown]":
     """A command of a module of this package, imported when it is called."""
     module, _, function = name.partition(".")
 
-    def call(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+    def call(options: argparse.Namespace) -> "Shown":
         from importlib import import_module
 
-        found: tuple[Any, Callable[[Any], None]] = getattr(import_module(f"flows.{module}"), function)(options)
+        found: Shown = getattr(import_module(f"flows.{module}"), function)(options)
         return found
 
     return call

@@ -3,17 +3,16 @@
 import argparse
 import logging
 import shlex
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from flows import show
 from flows.champion import champions_settings
 from flows.environment import variables
 from flows.how_far import how_far
 from flows.launch import launch, resume_run
-from flows.settings import Settings, compose, explanations
+from flows.settings import Settings, compose, explanations, suggest
+from flows.show import Shown
 from model.errors import UserError
 from tasks.catalog.source import check_catalog
 from tasks.catalog.urls import is_web
@@ -22,7 +21,6 @@ from tasks.runs import Request, all_runs, find_run, latest_tracking
 
 logger = logging.getLogger(__name__)
 MODELS_OWN = {"image", "vocabulary", "encoder", "decoder", "train", "search"}
-Shown = tuple[Any, Callable[[Any], None]]
 
 
 def run(options: argparse.Namespace) -> Shown:
@@ -159,7 +157,5 @@ def config_explain(options: argparse.Namespace) -> Shown:
     known = (*explanations(settings), *variables())
     found = [asdict(one) for one in known if one.key == key or one.key.startswith(f"{key}.")]
     if not found:
-        from flows.settings import suggest
-
         raise UserError(f"unknown setting '{key}'{suggest(key)}")
     return found, show.settings_table

@@ -5,8 +5,7 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from flows.launch import launch, resume_run
 from flows.presets import DEMO_ITEMS
 from flows.server import free_port
 from flows.settings import compose
+from flows.show import Shown
 from model.errors import UserError
 from model.files import read_json, write_json
 from tasks.demo.catalogue import ANSWERS_FILE, CATALOG_FILE, make_catalog
@@ -30,7 +30,6 @@ from tasks.tracking import TrackedRun
 logger = logging.getLogger(__name__)
 CEILING_FILE = "second_wordings.json"  # what a writer who knows every detail says: the ceiling of the scores
 MADE_FILE = "made.json"
-Shown = tuple[Any, Callable[[Any], None]]
 
 
 def demo(options: argparse.Namespace) -> Shown:
@@ -52,7 +51,7 @@ def _demo(options: argparse.Namespace) -> Shown:
         image_base_url=f"http://127.0.0.1:{port}/",
         settings=settings.nested(),
     )
-    with _pictures(folder, port):
+    with serve_images(folder, port):
         result = launch(request, options.workdir)
     return judged(result, options.workdir), demo_table
 
@@ -77,7 +76,7 @@ def resume_demo(record: RunRecord, workdir: Path) -> Shown:
             raise UserError(
                 f"the demo's catalogue in {folder} was never drawn to its end: run `ec-descr-gen demo` again"
             )
-        with _pictures(folder, int(made["port"])):
+        with serve_images(folder, int(made["port"])):
             result = resume_run(record, workdir)
         return judged(result, workdir), demo_table
 
@@ -106,10 +105,6 @@ def _catalogue(folder: Path, items: int, *, split_seed: int) -> int:
     write_json(folder / CEILING_FILE, {record_id: answer["second_wording"] for record_id, answer in records.items()})
     write_json(folder / MADE_FILE, {**wanted, "port": port})
     return port
-
-
-def _pictures(folder: Path, port: int) -> AbstractContextManager[str]:
-    return serve_images(folder, port)
 
 
 def judged(result: dict[str, Any], workdir: Path) -> dict[str, Any]:

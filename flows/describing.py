@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from flows import show
 from flows.commands import source_of
 from flows.settings import SECTIONS, Settings, compose
+from flows.show import Shown
 from model.describer import Describer
 from model.errors import UserError
 from model.settings import SearchConfig
@@ -29,7 +29,7 @@ LONGEST_NAME_BYTES = 200  # file systems take 255, of which a number and an endi
 USED_SECTIONS = ("catalog", "fetch", "tracking")
 
 
-def describe(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+def describe(options: argparse.Namespace) -> Shown:
     """Describe pictures: files, folders, URLs, or the products of a catalogue."""
     out: Path | None = options.out
     if out is not None and out.suffix not in SUFFIXES:

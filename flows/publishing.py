@@ -3,7 +3,6 @@
 import argparse
 import shlex
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from flows.commands import source_of
 from flows.prefect_api import ask, named_api
 from flows.server import running_server
 from flows.settings import Settings
+from flows.show import Shown
 from model.errors import RunError, UserError
 from tasks.catalog.fingerprint import catalog_fingerprint
 from tasks.catalog.published import keep
@@ -25,7 +25,7 @@ FIRST = "begin with `ec-descr-gen run`, or change them with `ec-descr-gen retrai
 EVENT, RESOURCE = "catalog.updated", "ec-descr-gen.catalog"
 
 
-def publish(options: argparse.Namespace) -> tuple[Any, Callable[[Any], None]]:
+def publish(options: argparse.Namespace) -> Shown:
     """Read the catalogue, copy it into the working directory, tell Prefect's server if one runs.
 
     Raises:

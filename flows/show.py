@@ -1,7 +1,7 @@
 """Results as tables on stdout."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from rich.table import Table
 from model.files import read_json
 from tasks.catalog.report_text import REPORT_JSON, report_table
 
+# What a command gives back: its result, which `--json` prints, and the function that shows it to a person.
+Shown = tuple[Any, Callable[[Any], None]]
 SCORES = {
     "bleu_1": "BLEU-1",
     "bleu_2": "BLEU-2",

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from flows.server import (
     server_command,
     starting_path,
 )
+from flows.show import Shown
 from model.errors import RunError, UserError
 from tasks.lock import hold, lock_facts, try_lock, write_facts
 from tasks.served import credentials, make_password, password_path, served, up_path
@@ -43,7 +44,6 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT = [sys.executable, "-m", "flows.keeper", sys.executable]
 LOOK_FOR_KILLED_RUNS_EVERY_S = 30.0
 logger = logging.getLogger(__name__)
-Shown = tuple[Any, Callable[[Any], None]]
 
 
 def up(options: argparse.Namespace) -> Shown:
