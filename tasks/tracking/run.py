@@ -14,7 +14,7 @@ from model.files import read_json, write_json
 from tasks.tracking.config import TrackingConfig, own_store, shown_uri
 from tasks.tracking.journal import Entry, Journal
 from tasks.tracking.run_log import close_log, open_log
-from tasks.tracking.store import RUN_ID_FILE, Store, is_gone, is_refusal, make_client, outage_line, outages
+from tasks.tracking.store import RUN_ID_FILE, Store, is_gone, is_refusal, make_client, outage_line, outages, run_id_in
 
 if TYPE_CHECKING:
     from tasks.tracking.registry import Registry
@@ -133,8 +133,7 @@ class TrackedRun:
     @property
     def run_id(self) -> str | None:
         """MLflow's id of the run; None while its store has never been reached."""
-        path = self.folder / RUN_ID_FILE
-        return str(read_json(path)["run_id"]) if path.is_file() else None
+        return run_id_in(self.folder)
 
     def track_at(self, uri: str) -> None:
         """Track at another address from now on; what the one before was sent is sent there too."""

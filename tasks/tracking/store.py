@@ -119,6 +119,12 @@ def outage_line(error: Exception, uri: str) -> str:
     return said[:300].replace(uri, shown_uri(uri))
 
 
+def run_id_in(folder: Path) -> str | None:
+    """The id that MLflow gave the run with this journal's folder; None while its store has never been reached."""
+    path = folder / RUN_ID_FILE
+    return str(read_json(path)["run_id"]) if path.is_file() else None
+
+
 class Store:
     """One run's place in MLflow.
 
@@ -132,12 +138,6 @@ class Store:
     def __init__(self, client: "MlflowClient", config: TrackingConfig, *, uri: str, folder: Path) -> None:
         self.client, self.config, self.uri, self.folder = client, config, uri, folder
 
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run; None before the store was reached for the first time."""
-        path = self.folder / RUN_ID_FILE
-        return str(read_json(path)["run_id"]) if path.is_file() else None
-
     def send(self, entry: Entry) -> None:
         """Send one entry. Raises what `outages` lists."""
         with warnings.catch_warnings():
@@ -145,7 +145,7 @@ class Store:
             if entry.kind == "start":
                 self._start(entry)
                 return
-            run_id = self.run_id
+            run_id = run_id_in(self.folder)
             assert run_id is not None, f"{entry.kind} before start"
             getattr(self, f"_{entry.kind}")(run_id, entry)
 
