@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
+from model.dataset import padded
 from model.decoder import Decoder
 from model.grid import Grid
 from model.vocabulary import Vocabulary
@@ -50,9 +51,7 @@ def certainties(
 
     order = sorted(range(len(sentences)), key=lambda row: -len(sentences[row]))
     lengths = [len(sentences[row]) + 2 for row in order]
-    captions = torch.zeros(len(order), lengths[0], dtype=torch.long)  # (B, T)
-    for place, row in enumerate(order):
-        captions[place, : lengths[place]] = torch.tensor([vocabulary.start, *sentences[row], vocabulary.end])
+    captions = padded([[vocabulary.start, *sentences[row], vocabulary.end] for row in order])  # (B, T)
     rows = torch.tensor(order, device=device)
     taught, *others = [decoder(look.select(rows), captions.to(device), lengths) for look in looks]
     at = place_of[taught.targets] >= 0

@@ -15,6 +15,7 @@ import pyarrow.parquet
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from model.augmentation import augment, views
 from model.errors import UserError, first_line
@@ -186,16 +187,12 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
         mine = whole[self.rank :: self.processes]
         idle = not len(mine)
         mine = whole[-1:] if idle else mine
-        lengths = self.split.lengths(mine.tolist())
-        captions = torch.zeros(len(mine), max(lengths), dtype=torch.long)
-        for place, caption in enumerate(mine):
-            captions[place, : lengths[place]] = torch.tensor(self.split.captions[caption])
         pictures = self.split.owner[mine]
         return Batch(
             pictures=pictures.tolist(),
             seen=torch.from_numpy(self.seen.read(self.split.rows[pictures], self.flip[mine])),
-            captions=captions,
-            lengths=lengths,
+            captions=padded([self.split.captions[caption] for caption in mine]),
+            lengths=self.split.lengths(mine.tolist()),
             flip=torch.from_numpy(self.flip[mine]),
             view=torch.from_numpy(self.view[mine]),
             view_px=self.view_px,
@@ -203,6 +200,11 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
             count=len(whole),
             idle=idle,
         )
+
+
+def padded(captions: Sequence[Sequence[int]]) -> Tensor:
+    """Encoded captions (B, T), as long as the longest, padded with 0."""
+    return pad_sequence([torch.tensor(caption) for caption in captions], batch_first=True)
 
 
 def _bucket(split: Split, batch_size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:

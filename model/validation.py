@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model import distributed
 from model.captioner import Captioner
-from model.dataset import Seen, Split
+from model.dataset import Seen, Split, padded
 from model.decoder import Taught
 from model.grid import Grid
 from model.metrics.bleu import REFERENCE_WORDS, bleu, bleu_counts, bleu_of_counts
@@ -128,12 +128,10 @@ def teach(
     """
     order = sorted(range(len(captions)), key=lambda place: -len(captions[place]))
     lengths = [len(captions[place]) for place in order]
-    padded = torch.zeros(len(order), lengths[0], dtype=torch.long)  # (C, T)
-    for row, place in enumerate(order):
-        padded[row, : lengths[row]] = torch.tensor(captions[place])
+    inputs = padded([captions[place] for place in order])  # (C, T)
     device = grid.features.device
     chosen = grid.select(torch.tensor([rows[place] for place in order], device=device))  # (C, N, D)
-    taught: Taught = captioner.decoder(chosen, padded.to(device), lengths)
+    taught: Taught = captioner.decoder(chosen, inputs.to(device), lengths)
     return taught, order
 
 
