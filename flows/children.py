@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.keeper import GRACE_S
+from flows.keeper import end
 from model.errors import RunError
 
 START_TIMEOUT_S = 600.0  # seconds on a quiet machine, minutes on a busy one
@@ -112,12 +112,6 @@ class Child:
 
     def stop(self) -> None:
         """Stop it and all that it started; returns when they are gone."""
-        if self.process is None or self.process.stdin is None:
-            return
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=GRACE_S + 20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        process, self.process = self.process, None
+        if process is not None:
+            end(process)

@@ -17,6 +17,7 @@ from contextlib import suppress
 import psutil
 
 GRACE_S = 20.0  # a flow run reports its end to Prefect and MLflow
+KILL_S = 20.0  # and then what is left of it is killed
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -77,6 +78,17 @@ def keep(command: Sequence[str]) -> int:
     if told.is_set():
         return 0
     return 128 - code if code < 0 else code  # as a shell tells of a signal
+
+
+def end(keeper: "subprocess.Popen[bytes]") -> None:
+    """End a process that runs `keep`, from the parent that holds its standard input; returns when it is gone."""
+    assert keeper.stdin is not None
+    keeper.stdin.close()
+    try:
+        keeper.wait(timeout=GRACE_S + KILL_S)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
 
 
 def _listen_again() -> None:

@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
-from flows.keeper import GRACE_S
+from flows.keeper import end
 from flows.prefect_api import login, named_api
 from model.errors import RunError, UserError
 from tasks.catalog.urls import without_secrets
@@ -199,10 +199,5 @@ class PrefectServer:
     def stop(self) -> None:
         """Stop the server of our own, if there is one, and wait until it is gone."""
         process, self.process = self.process, None
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            try:
-                process.wait(timeout=GRACE_S + 10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is not None:
+            end(process)
