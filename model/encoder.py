@@ -16,9 +16,7 @@ from model.settings import EncoderConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-PROBE_PX = 128
-
-
+PROBE_PX = 128  # height of the blank picture that shows how far a network shrinks its input
 # What PyTorch says where a layer's input leaves it nothing, or a batch norm that learns a single value: one picture,
 # as in a last batch, of one position.
 TOO_SMALL = (

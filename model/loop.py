@@ -35,7 +35,7 @@ from model.store import PictureStore
 from model.validation import Validation, validate
 from model.vocabulary import Vocabulary
 
-SHOWN = 3
+SHOWN = 3  # validation pictures whose descriptions an epoch's report holds
 CHECKED_STEPS = 20  # on a GPU the losses are looked at this often, since looking waits for it
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from model.metrics.rouge import rouge_l_each
 
 LEVEL = 0.95
 METRICS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "rouge_l", "bertscore_f1")
-CHUNK = 250
+RESAMPLES_AT_ONCE = 250  # in memory, a weight for each product
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,5 +144,5 @@ def _weights(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.float
     """How often each of `count` products stands in each resample, (R, N): a part in memory at a time."""
     draw = np.random.default_rng(seed)
     even = np.full(count, 1 / count)
-    for start in range(0, resamples, CHUNK):
-        yield draw.multinomial(count, even, size=min(CHUNK, resamples - start)).astype(np.float64)
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        yield draw.multinomial(count, even, size=min(RESAMPLES_AT_ONCE, resamples - start)).astype(np.float64)

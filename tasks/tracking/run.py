@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tasks.tracking.registry import Registry
 
 logger = logging.getLogger(__name__)
-RETRY_AFTER_S = 30.0
+RETRY_AFTER_S = 30.0  # an outage costs each step no more than one try in so long
 HEAVY = {"artifact", "image", "table", "model"}  # these go to the artifact store, which can be full on its own
 
 
