@@ -33,7 +33,7 @@ def read_rows(path: Path) -> list[Row]:
             rows = read_json(path)
         else:
             rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as drafts ({error}): name another --out") from None
     sound = isinstance(rows, list) and all(
         isinstance(row, dict) and row_key(row) and "description" in row and None not in row for row in rows

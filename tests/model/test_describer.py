@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.describer import Describer
+from model.describer import BATCH, Describer
 from model.looks import Look, looks
 from model.search import search
 from model.settings import SearchConfig
@@ -63,3 +63,15 @@ def test_a_picture_is_looked_at_mirrored_or_enlarged_as_was_asked_for_and_in_no_
     plain = [one.log_probability for one in describer.describe(pictures, config)]
     apart = np.abs(np.subtract([one.log_probability for one in found], plain)).max()
     assert bool(apart > 1e-4) is (mirrored or enlarged)
+
+
+def test_more_pictures_than_are_described_at_once_are_all_described_in_their_order(
+    data: Path, describer: Describer
+) -> None:
+    few = PictureStore(data / "train.h5").read(range(7))
+    order = np.arange(2 * BATCH + 5) % len(few)
+    config = SearchConfig(beam_size=1, max_words=6)
+    alone = [one.log_probability for one in describer.describe(few, config)]
+    assert len(set(alone)) > 1
+    found = describer.describe(few[order], config)
+    assert [one.log_probability for one in found] == pytest.approx([alone[row] for row in order], abs=1e-5)

@@ -1,10 +1,12 @@
 """Reading catalogues: four formats, FACAD's shape and the plain one."""
 
 import csv
+import gc
 import gzip
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -450,3 +452,13 @@ def test_a_catalogue_whose_urls_are_mostly_queries_is_warned_of(
     )  # fmt: skip
     assert "80% of the picture urls" in caplog.text
     assert "set catalog.cut_query=false" in caplog.text
+
+
+@pytest.mark.parametrize("text", ['{"id": "1", "image_url": "http://a/1.jpg", "description": "a b"}', "{"])
+def test_pythons_collector_is_on_again_after_a_catalogue_however_reading_ended(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop.jsonl"
+    path.write_text(text)
+    assert gc.isenabled()
+    with suppress(UserError):
+        read_catalog(path, CatalogConfig())
+    assert gc.isenabled()

@@ -249,7 +249,10 @@ def test_all_rows_that_a_person_gave_a_product_stay(drafter: Drafter, shop: Path
 
 def test_a_file_that_holds_no_drafts_is_left_alone(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
     asked = missing(shop / "catalog.json", str(shop))
-    for name, content in (("a.csv", "a,b\n1,2\n"), ("b.json", "{}"), ("c.json", "no json"), ("d.csv", 'id,x\n"')):
+    deep = "[" * 100_000
+    for name, content in (
+        ("a.csv", "a,b\n1,2\n"), ("b.json", "{}"), ("c.json", "no json"), ("d.csv", 'id,x\n"'), ("e.json", deep),
+    ):  # fmt: skip
         (tmp_path / name).write_text(content)
         with pytest.raises(UserError, match="name another --out"):
             drafter.write(asked, tmp_path / name)
