@@ -7,6 +7,7 @@ import atexit
 import http.client
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def answers(url: str) -> bool:
         return False
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
+
+
+def prefect_pages(workdir: Path) -> str:
+    """Prefect's pages of what this command ran: their address, or the command that serves them once it has ended."""
+    api_url = os.environ.get("PREFECT_API_URL", "")
+    if not api_url or os.environ.get("PREFECT_UI_ENABLED") == "0":  # a server of its own, which ends with it
+        home = shlex.quote(str(workdir / "prefect"))
+        return f"PREFECT_HOME={home} PREFECT_SERVER_ANALYTICS_ENABLED=false prefect server start"
+    return f"{without_secrets(api_url).removesuffix('/api')}/runs"
 
 
 def starting_path(workdir: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.server import prefect_pages
 from model.files import read_json
 from tasks.catalog.report_text import REPORT_JSON, report_table
 
@@ -163,7 +164,7 @@ def _places(result: Mapping[str, Any]) -> Table:
     workdir = Path(result["dataset_dir"]).parents[1]
     pages = f"mlflow ui --backend-store-uri {uri} --artifacts-destination {workdir / 'mlartifacts'}"
     table.add_row("MLflow's pages", pages if uri.startswith("sqlite") else uri)
-    table.add_row("Prefect's pages", f"PREFECT_HOME={workdir / 'prefect'} prefect server start")
+    table.add_row("Prefect's pages", prefect_pages(workdir))
     return table
 
 

@@ -12,6 +12,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from flows import show
 from model.directory import add_facts, read_config
 from model.files import read_json, write_text
 from model.settings import SearchConfig
@@ -307,3 +308,20 @@ def test_a_second_working_directory_gets_the_same_bytes_and_tells_its_progress_o
     assert json.loads(done.stdout)["dataset_digest"] == result["dataset_digest"]
     assert re.search(r"Fetching pictures: \d+ of \d+ pictures", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_a_runs_table_leads_to_the_pages_of_the_prefect_that_has_it(
+    result: dict[str, Any],
+    work: Path,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.delenv("PREFECT_UI_ENABLED", raising=False)
+    show.pipeline_table(result)
+    assert re.search(rf"Prefect's pages +{prefect_server.removesuffix('/api')}/runs *\n", capsys.readouterr().out)
+    monkeypatch.setenv("PREFECT_UI_ENABLED", "0")  # the command's own server, which ends with it
+    show.pipeline_table(result)
+    line = rf"Prefect's pages +PREFECT_HOME={work / 'space' / 'prefect'} PREFECT_SERVER_ANALYTICS_ENABLED=false prefect"
+    assert re.search(f"{line} server start", capsys.readouterr().out)
