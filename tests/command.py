@@ -53,7 +53,12 @@ def started_server(home: Path, **variables: str) -> Iterator[str]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env={**environment(), **prefect_environment(home), **variables},
+            env={
+                **environment(),
+                **prefect_environment(home),
+                "PREFECT_UI_URL": address.removesuffix("/api"),
+                **variables,
+            },
         ) as process,
     ):
         end = time.monotonic() + 240

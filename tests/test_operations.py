@@ -61,6 +61,16 @@ def test_the_compose_file_publishes_on_loopback_only_and_holds_no_secret() -> No
         assert key in COMPOSE.read_text(encoding="utf-8")
 
 
+def test_prefects_servers_know_where_people_see_their_pages() -> None:
+    """A server that does not know its address tells `Its page: None`; one on 0.0.0.0 sends browsers there."""
+    lines = shell_lines(OPERATIONS)
+    start = next(number for number, line in enumerate(lines) if line.startswith("prefect server start"))
+    assert "export PREFECT_UI_URL=http://127.0.0.1:4200" in lines[:start]
+    variables = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]["prefect"]["environment"]
+    assert variables["PREFECT_UI_URL"] == "http://127.0.0.1:4200"
+    assert variables["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
+
+
 @pytest.mark.acceptance
 @pytest.mark.timeout(2400)
 def test_every_command_of_the_operations_page_runs(tmp_path: Path) -> None:

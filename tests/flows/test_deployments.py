@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from flows.lost import crash_killed_runs, crash_runs_of_the_pool
-from flows.prefect_api import ask
+from flows.prefect_api import ask, crash
 from flows.settings import SECTIONS
 from model.errors import UserError
 from model.files import read_json, write_json
@@ -104,17 +106,57 @@ def test_prefect_plans_the_retrainings_of_the_weeks_to_come(
     assert all(run["auto_scheduled"] and run["state_type"] == "SCHEDULED" for run in runs)
 
 
-def test_the_automation_that_tells_a_person_is_accepted_as_it_stands(prefect_server: str) -> None:
-    prefect("automation", "create", "--from-file", "automations.yaml")
-    [written] = yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]
-    automations = ask(prefect_server, "/automations/filter", {})
-    [found] = [one for one in automations if one["name"] == written["name"]]
-    assert set(found["trigger"]["expect"]) == set(written["trigger"]["expect"])
-    assert found["trigger"]["for_each"] == written["trigger"]["for_each"]
-    [action] = found["actions"]
-    assert {name: action[name] for name in ("type", "subject", "body")} == {
-        name: written["actions"][0][name] for name in ("type", "subject", "body")
-    }
+class Listener(BaseHTTPRequestHandler):
+    """Keeps what it is sent, as a chat's webhook would."""
+
+    heard: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def saved_webhook(prefect_server: str, url: str) -> str:
+    """The id of a notification block, as Prefect's pages save one."""
+    kind = ask(prefect_server, "/block_types/slug/custom-webhook")
+    [schema, *_] = ask(
+        prefect_server, "/block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}}
+    )
+    body = {
+        "name": "tell", "block_type_id": kind["id"], "block_schema_id": schema["id"],
+        "data": {"name": "tell", "url": url, "json_data": {"text": "{{subject}}: {{body}}"}},
+    }  # fmt: skip
+    return str(ask(prefect_server, "/block_documents/", body)["id"])
+
+
+def test_the_automation_tells_a_person_of_a_run_that_stops_and_where_it_says_how_it_goes_on(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        block = saved_webhook(prefect_server, f"http://127.0.0.1:{server.server_port}")
+        automation = tmp_path / "automations.yaml"
+        written = (ROOT / "automations.yaml").read_text(encoding="utf-8")
+        automation.write_text(written.replace("00000000-0000-0000-0000-000000000000", block), encoding="utf-8")
+        prefect("automation", "create", "--from-file", str(automation))
+        flow = ask(prefect_server, "/flows/", {"name": "full pipeline"})["id"]
+        crashed, failed = (begun(prefect_server, "/flow_runs/", flow_id=flow, name="shop.csv") for _ in range(2))
+        crash(prefect_server, crashed, "Its process was killed.")
+        state = {"type": "FAILED", "name": "Failed", "message": "no such catalogue"}
+        ask(prefect_server, f"/flow_runs/{failed}/set_state", {"state": state, "force": True})
+        wait_for("two messages", lambda: len(Listener.heard) == 2, timeout_s=60)
+        server.shutdown()
+    page = f"{prefect_server.removesuffix('/api')}/runs/flow-run"
+    # How it goes on depends on the run: a refused one has done nothing, and of the command line's Prefect retries none.
+    where = "Its page, where the message or the Artifacts say how it goes on"
+    assert sorted(json.loads(told)["text"] for told in Listener.heard) == [
+        f"full pipeline: shop.csv crashed: Its process was killed.\n{where}: {page}/{crashed}",
+        f"full pipeline: shop.csv failed: no such catalogue\n{where}: {page}/{failed}",
+    ]
 
 
 def begun(prefect_server: str, path: str, **more: str) -> str:
