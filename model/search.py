@@ -29,14 +29,13 @@ class Hypothesis:
     """One found sentence.
 
     words: indices, without ``<start>`` and ``<end>``. log_probability: of all words, and of ``<end>`` if `ended`.
-    attention: (T, P) alpha of each word. score: log-probability after length normalisation.
+    attention: (T, P) alpha of each word.
     """
 
     words: list[int]
     log_probability: float
     ended: bool
     attention: Tensor
-    score: float
 
 
 @dataclass
@@ -112,7 +111,7 @@ def search(
         alphas = torch.cat([beams.alphas, alpha[:, :, None]], 2)
         for row, place in (ends[:, :k] & scores[:, :k].isfinite()).nonzero().tolist():
             beam = int(parent[row, place])
-            hypothesis = _hypothesis(beams.words[row, beam], scores[row, place], alphas[row, beam], config, ended=True)
+            hypothesis = _hypothesis(beams.words[row, beam], scores[row, place], alphas[row, beam], ended=True)
             ended[int(beams.picture[row])].append(hypothesis)
         scores, order = scores.masked_fill(ends, -torch.inf).topk(min(k, scores.shape[1]))  # (B, K)
         parent, word = parent.gather(1, order), word.gather(1, order)
@@ -123,18 +122,22 @@ def search(
         beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
         beams.alphas = alphas[row, parent]
 
-        alive = scores[:, 0].isfinite()
-        alive &= torch.tensor([len(ended[picture]) < k for picture in beams.picture.tolist()], device=device)
+        alive = torch.tensor([len(ended[picture]) < k for picture in beams.picture.tolist()], device=device)
         if length == config.max_words:
             for place in alive.nonzero().flatten().tolist():
                 found[int(beams.picture[place])] = _hypothesis(
-                    beams.words[place, 0], scores[place, 0], beams.alphas[place, 0], config, ended=False
+                    beams.words[place, 0], scores[place, 0], beams.alphas[place, 0], ended=False
                 )
         elif not alive.any():
             break
         elif not alive.all():
             beams = beams.select(alive)
-    best = [max(several, key=lambda one: one.score) if several else found[i] for i, several in enumerate(ended)]
+
+    def score(one: Hypothesis) -> float:
+        # its ``<end>`` counts as a word
+        return one.log_probability / math.pow(len(one.words) + 1, config.length_penalty)
+
+    best = [max(several, key=score) if several else found[i] for i, several in enumerate(ended)]
     assert all(hypothesis is not None for hypothesis in best), "a picture without a description"
     return [hypothesis for hypothesis in best if hypothesis is not None]
 
@@ -146,14 +149,8 @@ def _mean_attention(alpha: Tensor, shape: tuple[int, int], others: Sequence[Look
     return torch.stack(turned).mean(0).flatten(2)  # (B, K, rows, columns) -> (B, K, P)
 
 
-def _hypothesis(
-    words: Tensor, log_probability: Tensor, attention: Tensor, config: SearchConfig, *, ended: bool
-) -> Hypothesis:
-    length = len(words) + ended
-    total = float(log_probability)
-    return Hypothesis(
-        words.tolist(), total, ended, attention[: len(words)].clone(), total / length**config.length_penalty
-    )
+def _hypothesis(words: Tensor, log_probability: Tensor, attention: Tensor, *, ended: bool) -> Hypothesis:
+    return Hypothesis(words.tolist(), float(log_probability), ended, attention[: len(words)].clone())
 
 
 def _forbid(

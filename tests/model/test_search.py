@@ -59,6 +59,27 @@ def greedy(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, max_words: int)
 
 
 @torch.no_grad()
+def plain_beams(decoder: Decoder, grid: Grid, vocabulary: Vocabulary, config: SearchConfig) -> tuple[list[int], bool]:
+    """Beam search by its definition for one picture: its words, and whether they end."""
+    alive, ended, keys = [(0.0, [vocabulary.start], decoder.first_state(grid))], [], decoder.attention.keys(grid)
+    for length in range(1, config.max_words + 1):
+        candidates = []
+        for total, words, state in alive:
+            logits, _, after = decoder.step(grid, keys, state, torch.tensor([[words[-1]]]))
+            chances = logits[0, 0].log_softmax(-1).tolist()
+            ends = [vocabulary.end] if length > config.min_words else []
+            candidates += [(total + chances[w], [*words, w], after) for w in (*range(1, vocabulary.unknown), *ends)]
+        candidates.sort(key=lambda one: -one[0])
+        ended += [one for one in candidates[: config.beam_size] if one[1][-1] == vocabulary.end]
+        alive = [one for one in candidates if one[1][-1] != vocabulary.end][: config.beam_size]
+        if len(ended) >= config.beam_size:
+            break
+    if not ended:
+        return alive[0][1][1:], False
+    return max(ended, key=lambda one: one[0] / (len(one[1]) - 1) ** config.length_penalty)[1][1:-1], True
+
+
+@torch.no_grad()
 def found(
     seed: int, config: SearchConfig, pictures: int = 1, vocabulary: Vocabulary = WORDS
 ) -> tuple[Decoder, Grid, list[Hypothesis]]:
@@ -94,6 +115,20 @@ def test_one_beam_is_greedy_search() -> None:
         for row, hypothesis in enumerate(hypotheses):
             with torch.no_grad():
                 expected = greedy(decoder, one(grid, row), vocabulary, 12)
+            assert (hypothesis.words, hypothesis.ended) == expected
+            seen.add(expected[1])
+    assert seen == {True, False}, "sentences that end and sentences that do not must occur"
+
+
+@pytest.mark.parametrize(("beam_size", "words", "min_words"), [(2, 8, 1), (3, 8, 1), (5, 8, 1), (5, 3, 2)])
+def test_a_few_beams_find_what_beam_search_by_its_definition_finds(beam_size: int, words: int, min_words: int) -> None:
+    vocabulary = small_vocabulary(words)
+    config = SearchConfig(beam_size=beam_size, max_words=5, min_words=min_words, length_penalty=0.8)
+    seen = set()
+    for seed in range(20):
+        decoder, grid, hypotheses = found(seed, config, pictures=3, vocabulary=vocabulary)
+        for row, hypothesis in enumerate(hypotheses):
+            expected = plain_beams(decoder, one(grid, row), vocabulary, config)
             assert (hypothesis.words, hypothesis.ended) == expected
             seen.add(expected[1])
     assert seen == {True, False}, "sentences that end and sentences that do not must occur"
