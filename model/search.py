@@ -108,10 +108,9 @@ def search(
             raise RunError(NO_NUMBERS)
         parent, word = flat // len(vocabulary), flat % len(vocabulary)
         ends = word == vocabulary.end
-        alphas = torch.cat([beams.alphas, alpha[:, :, None]], 2)
         for row, place in (ends[:, :k] & scores[:, :k].isfinite()).nonzero().tolist():
             beam = int(parent[row, place])
-            hypothesis = _hypothesis(beams.words[row, beam], scores[row, place], alphas[row, beam], ended=True)
+            hypothesis = _hypothesis(beams.words[row, beam], scores[row, place], beams.alphas[row, beam], ended=True)
             ended[int(beams.picture[row])].append(hypothesis)
         scores, order = scores.masked_fill(ends, -torch.inf).topk(min(k, scores.shape[1]))  # (B, K)
         parent, word = parent.gather(1, order), word.gather(1, order)
@@ -120,7 +119,7 @@ def search(
         every = torch.arange(looks * len(parent), device=device)[:, None]
         beams.state = state.select((every, parent.repeat(looks, 1)))
         beams.words = torch.cat([beams.words[row, parent], word[:, :, None]], 2)
-        beams.alphas = alphas[row, parent]
+        beams.alphas = torch.cat([beams.alphas, alpha[:, :, None]], 2)[row, parent]
 
         alive = torch.tensor([len(ended[picture]) < k for picture in beams.picture.tolist()], device=device)
         if length == config.max_words:
@@ -150,7 +149,8 @@ def _mean_attention(alpha: Tensor, shape: tuple[int, int], others: Sequence[Look
 
 
 def _hypothesis(words: Tensor, log_probability: Tensor, attention: Tensor, *, ended: bool) -> Hypothesis:
-    return Hypothesis(words.tolist(), float(log_probability), ended, attention[: len(words)].clone())
+    # a copy, as a view would keep the maps of all beams
+    return Hypothesis(words.tolist(), float(log_probability), ended, attention.clone())
 
 
 def _forbid(
