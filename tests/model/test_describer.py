@@ -1,5 +1,6 @@
 """What a description says of itself, and how often its picture was looked at, against the parts called by hand."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from model.describer import BATCH, Describer
+from model.directory import add_facts
 from model.looks import Look, looks
 from model.search import search
 from model.settings import SearchConfig
@@ -75,3 +77,17 @@ def test_more_pictures_than_are_described_at_once_are_all_described_in_their_ord
     assert len(set(alone)) > 1
     found = describer.describe(few[order], config)
     assert [one.log_probability for one in found] == pytest.approx([alone[row] for row in order], abs=1e-5)
+
+
+def test_a_model_that_learned_from_pictures_resized_by_another_program_says_so_and_no_other_does(
+    data: Path, describer: Describer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert describer.config["resized_by"]
+    (model_dir,) = (data / "run").glob("model-*")
+    Describer.load(model_dir, device="cpu")
+    assert caplog.messages == []
+    shutil.copytree(model_dir, tmp_path / "model")
+    add_facts(tmp_path / "model", resized_by="4, another")
+    Describer.load(tmp_path / "model", device="cpu")
+    (told,) = caplog.messages
+    assert "resized by 4, another, here" in told

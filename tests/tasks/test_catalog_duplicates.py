@@ -321,8 +321,9 @@ def test_what_came_in_is_kept_or_dropped_and_an_empty_rest_is_an_error(tmp_path:
     write_table(table([]), tmp_path / "catalog.parquet")
     with pytest.raises(UserError, match="no record is left"):
         deduplicate_folder(tmp_path, DeduplicateConfig(), split_seed=0, given_splits=False)
-    with pytest.raises(ValueError, match=r"deduplicate.min_jaccard is 2: must be above 0 and at most 1"):
-        DeduplicateConfig(min_jaccard=2)
+    for wrong in (0, 2):
+        with pytest.raises(ValueError, match=rf"deduplicate.min_jaccard is {wrong}: must be above 0 and at most 1"):
+            DeduplicateConfig(min_jaccard=wrong)
 
 
 def test_the_same_catalogue_gives_the_same_bytes_in_any_order(tmp_path: Path) -> None:

@@ -92,6 +92,16 @@ def test_a_whole_number_beyond_64_bits_is_no_id_whatever_stands_beside_it(read: 
         assert rejections(read(b"[" + beside + b"," + big + b"]")) == [("index 1", "no id")]
 
 
+def test_the_bound_of_a_record_may_be_a_kilobyte_and_no_less(read: Callable[..., Catalog]) -> None:
+    for length, kept in ((1024, 2), (1025, 1)):
+        line = LINES[0].removesuffix(b'"}').ljust(length - 2, b"x") + b'"}'
+        row = b"1,https://a.b/1.jpg,".ljust(length, b"x")
+        for content in (line + b"\n" + LINES[1], CSV + row + b"\n"):
+            assert len(read(content, max_record_bytes=1024).records) == kept
+    with pytest.raises(ValueError, match=r"catalog\.max_record_bytes is 1023: must be at least 1024"):
+        CatalogConfig(max_record_bytes=1023)
+
+
 def test_a_json_array_with_a_record_beyond_the_bound_says_where(read: Callable[..., Catalog]) -> None:
     content = b"[" + LINES[0] + b', {"id": "' + b"x" * 5_000_000 + b'"}]'
     with pytest.raises(UserError, match=r"after 1 whole records, at byte 78, is longer than 1,048,576 bytes"):

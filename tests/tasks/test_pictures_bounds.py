@@ -92,6 +92,12 @@ def test_a_retry_after_that_says_nothing_is_a_refusal_like_others(server: Faulty
     assert server.asked.total() == 2 * len(said)
 
 
+def test_the_longest_retry_after_that_is_waited_for_is_waited_for(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, attempts=2, retry_after_max_s=1)
+    assert asked_once(tmp_path, server.base, config, "/429-after/1?1") == ["http_429"]
+    assert server.asked.total() == 2
+
+
 def test_who_leads_to_a_host_that_wants_to_be_left_alone_is_not_asked_in_vain(
     server: FaultyServer, tmp_path: Path
 ) -> None:
