@@ -85,6 +85,15 @@ def test_captions_words_categories_and_missing_fields_are_measured(folder: Path)
     }
 
 
+def test_lengths_at_the_borders_fall_into_the_bins_that_are_named_so(tmp_path: Path) -> None:
+    lengths = [5, 6, 30, 31, 100, 101]
+    records = [record(n, description=" ".join(f"{n}x{place}" for place in range(n))) for n in lengths]
+    captions = catalog_report(dataset(tmp_path, records))["captions"]
+    filled = {name: count for name, count in captions["histogram"].items() if count}
+    assert filled == dict.fromkeys(["1-5", "6-10", "26-30", "31-35", "96-100", "over 100"], 1)
+    assert captions["share_up_to_30_words"] == 3 / 6
+
+
 def test_splits_have_nothing_in_common_and_where_they_are_given_it_is_seen(folder: Path, tmp_path: Path) -> None:
     nothing = {"train and validation": 0, "train and test": 0, "validation and test": 0}
     assert catalog_report(folder)["overlap"] == {"texts": nothing, "urls": nothing}
