@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def test_captions_of_a_batch_fall_in_length_and_batches_hold_like_lengths(tmp_pa
     lengths = [epoch(store, training)[index].lengths for index in range(15)]
     assert all(one == sorted(one, reverse=True) for one in lengths)
     assert np.mean([max(one) - min(one) for one in lengths]) < 0.5
+    longest = [max(one) for one in lengths]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True)), "long and short ones come by chance"
 
 
 def test_epochs_differ_and_repeat(tmp_path: Path) -> None:
@@ -72,8 +75,44 @@ def test_processes_share_each_batch_the_last_uneven_one_included(tmp_path: Path,
         assert sum(len(part.lengths) for part in parts if not part.idle) == len(batch.lengths) == batch.count
         assert {(part.words, part.count) for part in parts} == {(batch.words, batch.count)}
         assert batch.words == sum(batch.lengths) - len(batch.lengths)
+        chances = [
+            [
+                (*row, *view.flatten().tolist())
+                for *row, view in zip(one.pictures, one.flip.tolist(), one.view, strict=True)
+            ]
+            for one in [batch, *(part for part in parts if not part.idle)]
+        ]
+        assert sorted(chances[0]) == sorted(itertools.chain(*chances[1:]))
         sizes.add(len(batch.lengths))
     assert sizes == {4, 1}, "13 captions leave a last batch of one, in which some processes idle"
+
+
+def test_every_caption_has_chances_of_its_own_that_its_source_is_told_and_its_picture_shows(tmp_path: Path) -> None:
+    class Told:
+        def read(self, rows: Any, flip: Any) -> Any:
+            return np.stack([rows, flip], 1)
+
+    store, training, _ = read(write_data(tmp_path, train=20, references=3))
+    still = epoch(store, training, rotation_degrees=0, jitter=0)
+    told = epoch(store, training)
+    told.seen = Told()
+    flips: dict[int, set[bool]] = {}
+    views: dict[int, set[bytes]] = {}
+    for index in range(len(told)):
+        batch, shown = told[index], still[index]
+        expected = [
+            [training.rows[picture], mirror] for picture, mirror in zip(batch.pictures, batch.flip, strict=True)
+        ]
+        assert batch.seen.tolist() == expected
+        for picture, mirror, view in zip(batch.pictures, batch.flip.tolist(), batch.view, strict=True):
+            flips.setdefault(picture, set()).add(mirror)
+            views.setdefault(picture, set()).add(view.numpy().tobytes())
+        seen = shown.look(torch.device("cpu"), cached=False)
+        pictures = store.read(training.rows[shown.pictures])
+        mirrored = [one[:, :, ::-1] if mirror else one for one, mirror in zip(pictures, shown.flip, strict=True)]
+        assert np.array_equal(seen.numpy(), np.stack(mirrored))
+    assert {len(several) for several in flips.values()} == {1, 2}
+    assert {len(several) for several in views.values()} == {3}
 
 
 @pytest.mark.filterwarnings("ignore:This process")
@@ -105,13 +144,38 @@ def test_pictures_and_captions_of_different_counts(tmp_path: Path) -> None:
         read(data)
 
 
-def test_captions_of_other_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("column", "value"), [("record_id", "another"), ("split", "validation")])
+def test_captions_of_other_pictures(tmp_path: Path, column: str, value: str) -> None:
     data = write_data(tmp_path)
     table = pd.read_parquet(data / "captions.parquet")
-    table.loc[3, "record_id"] = "another"
+    table.loc[3, column] = value
     table.to_parquet(data / "captions.parquet")
     with pytest.raises(UserError, match="different records"):
         read(data)
+
+
+def test_the_digest_is_of_the_words_that_are_learned_and_not_of_the_test_products(tmp_path: Path) -> None:
+    data = write_data(tmp_path)
+    store, vocabulary = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
+    table = pd.read_parquet(data / "captions.parquet")
+    tested = pd.DataFrame([{**table.iloc[0], "record_id": "tested", "split": "test"}])
+    other = table.assign(tokens=table["tokens"].map(lambda _: [["blue"]]))
+    digests = []
+    for number, one in enumerate([table, pd.concat([tested, table]), other]):
+        one.to_parquet(tmp_path / f"{number}.parquet")
+        digests.append(read_splits(store, tmp_path / f"{number}.parquet", vocabulary, max_words=50)[2])
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_of_several_captions_the_first_is_the_one_that_each_picture_keeps(tmp_path: Path) -> None:
+    store, training, _ = read(write_data(tmp_path, train=9, references=3))
+    one = training.one_caption_each()
+    assert one.captions == training.captions[::3]
+    assert one.owner.tolist() == list(range(9))
+    assert sorted(pairs(epoch(store, one))) == sorted(
+        (store.read([row])[0].tobytes(), tuple(caption))
+        for row, caption in zip(training.rows, training.captions[::3], strict=True)
+    )
 
 
 @pytest.mark.parametrize(("train", "validation", "name"), [(0, 4, "train"), (4, 0, "validation")])

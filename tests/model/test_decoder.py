@@ -209,6 +209,8 @@ def test_the_end_is_a_target_of_every_caption() -> None:
 
 def test_packed_rows_are_the_captions_alive_at_each_word() -> None:
     assert packed_slices([3, 2, 2]) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    with pytest.raises(AssertionError, match="sorted by falling length"):
+        packed_slices([2, 3])
 
 
 def test_the_doubly_stochastic_term_by_hand() -> None:
