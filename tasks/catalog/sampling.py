@@ -116,7 +116,7 @@ def sample_sizes(
         factor = min(
             (available[split] / limits[split] for split in SPLITS if limits[split] and available[split]), default=1.0
         )
-        wanted = {split: max(1, int(limits[split] * min(factor, 1) + 1e-9)) for split in SPLITS}
+        wanted = {split: max(1, int(limits[split] * factor + 1e-9)) for split in SPLITS}
         drawn = {split: min(wanted[split], limits[split], available[split]) for split in SPLITS}
     sizes = ", ".join(f"{drawn[split]:,} {split}" for split in SPLITS)
     return drawn, f"the catalogue has only {lacks} records: the sample is {sizes}"

@@ -6,7 +6,7 @@ from urllib.parse import quote, urljoin
 
 # Nearly every url of a catalogue, told in one step; others go through `url_fault`.
 PLAIN_URL = re.compile(r"https?://[a-z0-9.\-]+/[A-Za-z0-9/._~%+\-]*")
-_ABSOLUTE = re.compile(r"https?://[^\s/?#@\\]+(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE = re.compile(r"https?://[^\s/?#@]+(?:[/?#].*)?", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _USER = re.compile(r"//[^/]*@")

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.errors import UserError
+from tasks.catalog.json_formats import parse_record
 from tasks.catalog.reader import Catalog, CatalogConfig, read_catalog
 
 GOOD = [{"id": n, "image_url": f"https://a.b/{n}.jpg", "description": f"dress number {n}"} for n in range(3)]
@@ -192,6 +194,12 @@ def test_values_that_are_no_records_are_counted(read: Callable[..., Catalog]) ->
     assert catalog.read == 9
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**19, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**20])
+def test_a_whole_number_is_the_same_read_by_either_parser(number: int) -> None:
+    beside = parse_record(b'{"a": %d, "b": NaN}' % number)["a"]
+    assert (type(beside), beside) == (type(orjson.loads(str(number))), orjson.loads(str(number)))
+
+
 def test_a_number_that_is_none_costs_no_record_and_is_no_text(read: Callable[..., Catalog]) -> None:
     odd = b'{"id": 7, "image_url": "https://a.b/7.jpg", "description": "caf\xc3\xa9", "title": NaN, "price": -Infinity}'
     lone = odd.replace(b"caf", rb"\ud800")
@@ -279,6 +287,14 @@ def test_a_gzip_bomb_stops_at_the_bound(read: Callable[..., Catalog]) -> None:
     with pytest.raises(UserError, match=r"grows beyond 1,000,000 bytes.*raise catalog.max_decompressed_bytes"):
         read(bomb, max_decompressed_bytes=1_000_000)
     assert read(bomb).records.num_rows == 1
+
+
+def test_a_catalogue_unpacked_to_the_bound_exactly_is_read(read: Callable[..., Catalog]) -> None:
+    content = CSV.ljust(2000, b"x")
+    assert len(read(gzip.compress(content), max_decompressed_bytes=2000).records) == 1
+    with pytest.raises(UserError, match="grows beyond 1,999 bytes"):
+        read(gzip.compress(content), max_decompressed_bytes=1999)
+    assert len(read(content, max_decompressed_bytes=1999).records) == 1, "the bound is of what is packed"
 
 
 def test_a_parquet_bomb_stops_at_the_bound(tmp_path: Path) -> None:

@@ -89,6 +89,12 @@ def test_limits_shrink_by_one_factor_with_one_warning() -> None:
     )
 
 
+def test_the_split_that_has_the_least_of_what_is_wanted_is_drawn_whole() -> None:
+    assert 22 * (15 / 22) < 15, "rounding alone would lose one"
+    sample = draw(SIZES | {"validation": 15}, train=140, validation=22, test=30)
+    assert dict(sample.drawn) == {"train": 95, "validation": 15, "test": 20}
+
+
 def test_a_catalogue_too_small_to_learn_from_is_told() -> None:
     assert too_few_to_learn(142).startswith("142 training products are too few to learn from")
     assert too_few_to_learn(1000) == ""

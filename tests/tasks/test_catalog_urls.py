@@ -36,6 +36,9 @@ def test_these_are_urls_of_pictures(url: str) -> None:
         ("http://", "has no host"),
         ("http:///a.jpg", "has no host"),
         ("https:a.jpg", "has no host"),
+        ("HTTPS:a.jpg", "has no host"),
+        ("https://a.b\\c", "holds control characters or backslashes"),
+        ("a\x7f.jpg", "holds control characters or backslashes"),
         ("https://user:secret@a.b/c", "names a user"),
         ("ftp://a.b/c.jpg", "is neither http nor https"),
         ("file:///etc/passwd", "is neither http nor https"),
@@ -75,6 +78,8 @@ def test_relative_urls_lead_below_a_base_url_or_into_a_folder(tmp_path: Path) ->
     assert resolve_url("https://a.b/c", "") == "https://a.b/c"
     assert resolve_url("images/ö a.jpg", "https://x.example/shop") == "https://x.example/shop/images/%C3%B6%20a.jpg"
     assert resolve_url("/images/a%20b.jpg", "http://x.example/shop/") == "http://x.example/shop/images/a%20b.jpg"
+    plain = "a=b&c;d,e+f~g@h!i$j'k(l)m*n?o%20p.jpg"  # what a url may hold as it is
+    assert resolve_url(plain, "https://x.example") == f"https://x.example/{plain}"
     assert resolve_url("a.jpg", "https://x.example/shop?size=big") == "https://x.example/shop/a.jpg"
     assert resolve_url("images/a b.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a b.jpg"
     assert resolve_url("/images/a.jpg", str(tmp_path)) == tmp_path.resolve() / "images" / "a.jpg"
