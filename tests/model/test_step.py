@@ -13,11 +13,12 @@ from model.captioner import Captioner
 from model.dataset import Batch, EpochBatches, Pictures, read_splits
 from model.directory import read_config
 from model.report import EpochReport
-from model.settings import TrainConfig
+from model.settings import EncoderConfig, TrainConfig
 from model.step import TIMED_STEPS, Objective, Step
 from model.store import PictureStore
 from model.validation import Validation
 from model.vocabulary import Vocabulary
+from model.word_head import word_loss
 from tests.model.parts import DECODER, ENCODER, TRAIN, run_training, write_data
 
 CPU, CHANCES = torch.device("cpu"), (1, 2, 3, 0)
@@ -87,6 +88,34 @@ def test_a_step_whose_scaled_gradients_overflow_changes_nothing_and_lowers_the_s
     assert scaler.get_scale() == 512.0
 
 
+def test_the_word_head_s_loss_a_caption_is_learned_from_by_its_weight_and_not_reported(batch: Batch) -> None:
+    torch.manual_seed(0)
+    decoder = replace(DECODER, dropout=0.0, word_head=True)
+    captioner = Captioner(encoder=ENCODER, decoder=decoder, vocabulary_size=40)
+    config = replace(TRAIN, word_loss=0.3)
+    learned, reported = Objective(captioner, config, None)(batch, CPU)
+    answers = captioner(batch.look(CPU, cached=False), batch.captions, batch.lengths).answers
+    torch.testing.assert_close(reported, plain_loss(captioner, batch, config))
+    torch.testing.assert_close(learned - reported, 0.3 * word_loss(answers, batch.captions) / len(batch.lengths))
+
+
+def test_measuring_how_long_a_step_takes_changes_nothing(tmp_path: Path) -> None:
+    data = write_data(tmp_path, train=12)
+    store, words = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
+    training, _, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
+    batches = EpochBatches(
+        Pictures(store), training, batch_size=4, seed=1, epoch=1,
+        horizontal_flip=True, rotation_degrees=10, jitter=0, view_px=32,
+    )  # fmt: skip
+    encoder = EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8)  # whose statistics move
+    captioner = Captioner(encoder=encoder, decoder=DECODER, vocabulary_size=40).train()
+    before = {name: value.clone() for name, value in captioner.state_dict().items()}
+    assert step_of(captioner, TRAIN, torch.amp.GradScaler("cpu", enabled=False)).measure_s(batches) > 0
+    for name, value in captioner.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not any(parameter.grad is not None and parameter.grad.any() for parameter in captioner.parameters())
+
+
 def test_dropout_drops_in_training_alone(batch: Batch) -> None:
     captioner = new_captioner(dropout=0.5)
     losses = [float(plain_loss(captioner, batch, TRAIN).detach()) for _ in range(2)]
@@ -117,17 +146,20 @@ def test_encoder_and_decoder_learn_at_their_own_rates(tmp_path: Path, still: str
         assert moved != name.startswith(still), name
 
 
-def test_the_turns_of_an_epoch_fill_their_range(tmp_path: Path) -> None:
+def test_the_turns_zooms_and_shifts_of_an_epoch_fill_their_ranges(tmp_path: Path) -> None:
     data = write_data(tmp_path, train=40)
     store, words = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
     training, _, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
     batches = EpochBatches(
         Pictures(store), training, batch_size=8, seed=1, epoch=1,
-        horizontal_flip=True, rotation_degrees=10, jitter=0, view_px=32,
+        horizontal_flip=True, rotation_degrees=10, jitter=0.1, view_px=32,
     )  # fmt: skip
     views = np.concatenate([batches[place].view.numpy() for place in range(len(batches))])  # (N, 2, 3)
     turns = np.rad2deg(np.arctan2(views[:, 1, 0], views[:, 0, 0]))
-    assert (turns.min() < -8, turns.max() > 8, abs(turns).max() <= 10) == (True, True, True)
+    zooms = np.log(np.hypot(views[:, 0, 0], views[:, 1, 0])) * 100
+    for chances in (turns, zooms, *(views[:, :, 2].T * 100)):  # each of its own
+        assert (chances.min() < -8, chances.max() > 8, abs(chances).max() <= 10 + 1e-4) == (True, True, True)
+    assert not np.allclose(views[:, 0, 2], views[:, 1, 2])
     flips = np.concatenate([batches[place].flip.numpy() for place in range(len(batches))])
     assert 10 < flips.sum() < 30
 
