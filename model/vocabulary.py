@@ -36,7 +36,7 @@ class Vocabulary:
         size = len(self.words)
         if [self.indices[word] for word in self.words] != list(range(size)):
             raise ValueError("its indices are not 0, 1, 2, … without a gap")
-        if size < 4 or self.words[0] != PAD or self.words[-3:] != [UNKNOWN, START, END]:
+        if self.words[:1] != [PAD] or self.words[-3:] != [UNKNOWN, START, END]:
             raise ValueError("it must begin with <pad> and end with <unk>, <start>, <end>")
         self.pad, self.unknown, self.start, self.end = 0, size - 3, size - 2, size - 1
         self.never_written = [self.pad, self.unknown, self.start]

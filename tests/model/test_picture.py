@@ -183,7 +183,7 @@ WHOLE = encoded(picture(3, width=300, height=300), quality=90)
         (png_bomb(), "too_many_pixels"),
         (many_scans(20_000), "too_many_scans"),
         (encoded(Image.new("RGB", (1, 1)), "PNG"), "too_small"),
-        (encoded(Image.new("RGB", (500, 1)), "PNG"), "too_small"),
+        (encoded(Image.new("RGB", (500, 3)), "PNG"), "too_small"),
         (encoded(Image.new("F", (20, 20)), "TIFF"), "unsupported_mode"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_a_picture"),
     ],
@@ -192,6 +192,27 @@ def test_what_is_no_picture_has_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(PictureError) as caught:
         decode(data, CONFIG)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("resize", RESIZE_RULES)
+def test_the_narrowest_picture_is_shown_by_every_rule(resize: str) -> None:
+    red = decode(encoded(Image.new("RGB", (1000, 4), "red"), "PNG"), ImageConfig(size_px=64, resize=resize))
+    assert red[:, 31, 32].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_is_none_turns_nothing(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode_with_size(encoded(Image.fromarray(SHARP), "PNG", exif=exif), CONFIG)
+    assert (found.width_px, found.height_px) == (60, 80)
+    assert np.array_equal(found.pixels, decode(encoded(Image.fromarray(SHARP), "PNG"), CONFIG))
+
+
+def test_grey_values_beyond_16_bits_are_white_and_below_none_black() -> None:
+    values = np.repeat(np.array([[-5, 70_000]], np.int32), 8).reshape(1, 16).repeat(16, 0)
+    shown = decode(encoded(Image.fromarray(values), "TIFF"), ImageConfig(size_px=16))
+    assert (shown[:, 8, 2].tolist(), shown[:, 8, 13].tolist()) == ([0] * 3, [255] * 3)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -209,11 +230,12 @@ def test_no_damage_raises_anything_but_a_picture_error() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"size_px": 0}, r"image.size_px is 0: must be in \[8, 2048\]"), ({"resize": "zoom"}, "image.resize is 'zoom'")],
+    [({"size_px": 7}, r"image.size_px is 7: must be in \[8, 2048\]"), ({"resize": "zoom"}, "image.resize is 'zoom'")],
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ImageConfig(**values)  # type: ignore[arg-type]
+    assert ImageConfig(size_px=8).size_px == 8
 
 
 def test_the_real_apparel_pictures_decode() -> None:

@@ -176,9 +176,11 @@ def biased(decoder: Decoder, word: int, bias: float) -> Decoder:
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_unknown_words_are_never_written_however_likely(beam_size: int) -> None:
+def test_what_is_no_word_is_never_written_however_likely(beam_size: int) -> None:
     torch.manual_seed(4)
-    decoder = biased(biased(random_decoder(len(WORDS)), WORDS.unknown, 50.0), WORDS.pad, 50.0)
+    decoder = random_decoder(len(WORDS))
+    for never in (WORDS.unknown, WORDS.pad, WORDS.start):
+        biased(decoder, never, 50.0)
     for hypothesis in search(decoder, random_grid(6), WORDS, SearchConfig(beam_size=beam_size, max_words=6)):
         assert set(hypothesis.words) <= {1, 2, 3}
         assert hypothesis.words

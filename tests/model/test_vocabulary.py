@@ -29,6 +29,7 @@ def test_decoding_gives_the_words_back_up_to_the_end() -> None:
     vocabulary = Vocabulary.build(CAPTIONS, VocabularyConfig(min_count=1))
     indices = vocabulary.encode(["blue", "silk"], 10)
     assert vocabulary.decode([*indices, 1, 2]) == ["blue", "silk"]
+    assert vocabulary.decode([vocabulary.start, 1, vocabulary.pad]) == ["red"], "one that was cut has no end"
 
 
 def test_the_file_is_flat_and_loads_to_the_same(tmp_path: Path) -> None:
@@ -38,14 +39,22 @@ def test_the_file_is_flat_and_loads_to_the_same(tmp_path: Path) -> None:
     assert Vocabulary.load(tmp_path / "vocabulary.json").words == vocabulary.words
 
 
+def test_data_that_nothing_is_learned_from_has_no_words() -> None:
+    assert len(Vocabulary.build([], VocabularyConfig())) == 4
+
+
 def test_captions_without_a_common_word_are_a_users_mistake() -> None:
     with pytest.raises(UserError, match=r"vocabulary\.min_count"):
         Vocabulary.build([["red"], ["blue"]], VocabularyConfig(min_count=2))
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"<pad>": 1}', '{"<pad>": 0, "a": 2}', '{"a": 0, "b": 1, "c": 2, "d": 3}']
-)
+    "text",
+    [
+        "", "{}", "[1]", '{"<pad>": 1}', '{"<pad>": 0, "a": 2}', '{"a": 0, "b": 1, "c": 2, "d": 3}',
+        '{"a": 0, "<unk>": 1, "<start>": 2, "<end>": 3}', '{"<pad>": 0, "<unk>": 1, "<start>": 2, "a": 3}',
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "vocabulary.json").write_text(text)
     with pytest.raises(UserError, match=r"vocabulary\.json is no vocabulary"):
