@@ -88,6 +88,9 @@ def test_a_file_cut_short_is_found_even_where_only_last_bits_are_missing() -> No
 def test_what_is_no_progressive_jpeg_comes_back_as_it_is(form: str) -> None:
     data = encoded(woven(4), form)
     assert without_last_bits(data) is data
+    whole = progressive(woven(4), 90)
+    for other in (b"\0" + whole[1:], whole + b"\0"):
+        assert without_last_bits(other) is other
 
 
 def test_a_scan_that_claims_more_components_than_the_file_has_bytes_raises_nothing() -> None:
@@ -107,5 +110,10 @@ def test_no_damage_raises_anything() -> None:
         without_last_bits(whole[: random.integers(0, len(whole))].tobytes() + b"\xff\xd9")
 
 
-def test_without_any_step_nothing_is_lost() -> None:
+def test_without_any_step_that_is_shown_nothing_is_lost() -> None:
     assert last_bits_db([0] * 64, 4, 4) == math.inf
+    assert last_bits_db([16, *[0] * 63], 4, 4) == math.inf, "the mean keeps its bits"
+    upright = [0] * 5 + [16] + [0] * 58  # six frequencies to the right, in the first row
+    assert last_bits_db(upright, 2, 16) < last_bits_db(upright, 16, 2) == math.inf
+    steps = list(range(64))
+    assert last_bits_db(steps, 0.5, 0.5) == last_bits_db(steps, 2, 2) < last_bits_db(steps, 2.5, 2.5)

@@ -99,12 +99,13 @@ def test_the_word_head_s_loss_a_caption_is_learned_from_by_its_weight_and_not_re
     torch.testing.assert_close(learned - reported, 0.3 * word_loss(answers, batch.captions) / len(batch.lengths))
 
 
-def test_measuring_how_long_a_step_takes_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch_size", [4, 12])  # of 12 captions
+def test_measuring_how_long_a_step_takes_changes_nothing(tmp_path: Path, batch_size: int) -> None:
     data = write_data(tmp_path, train=12)
     store, words = PictureStore(data / "train.h5"), Vocabulary.load(data / "vocabulary.json")
     training, _, _ = read_splits(store, data / "captions.parquet", words, max_words=50)
     batches = EpochBatches(
-        Pictures(store), training, batch_size=4, seed=1, epoch=1,
+        Pictures(store), training, batch_size=batch_size, seed=1, epoch=1,
         horizontal_flip=True, rotation_degrees=10, jitter=0, view_px=32,
     )  # fmt: skip
     encoder = EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8)  # whose statistics move
