@@ -20,6 +20,7 @@ from yarl import URL
 
 from model.errors import RunError, UserError
 from model.picture import ImageConfig
+from model.store import PictureStore, write_store
 from tasks.pictures.address import check_base, is_public, resolve
 from tasks.pictures.chunk_files import existing_chunks, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
@@ -664,7 +665,10 @@ def test_a_named_url_that_is_none_spoils_nothing_for_the_others() -> None:
 def test_a_new_dataset_takes_what_an_earlier_one_has(
     server: FaultyServer, earlier_is_packed: bool, tmp_path: Path
 ) -> None:
-    earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(10)).fetch()
+    earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG)
+    earlier.write_sample(
+        {"train": [f"/ok/{number}" for number in range(7)], "test": ["/ok/7", "/ok/8", "/ok/9"]}
+    ).fetch()
     first = earlier.pack() if earlier_is_packed else earlier.pack(clean=False)
     server.asked.clear()
     again = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[earlier.folder])
@@ -675,14 +679,21 @@ def test_a_new_dataset_takes_what_an_earlier_one_has(
     assert packed.digest == fresh.digest != first.digest
 
 
-def test_another_size_or_another_url_is_fetched(server: FaultyServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier_is_packed", [True, False])
+def test_another_size_rule_decoder_or_url_is_fetched(
+    server: FaultyServer, earlier_is_packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
-    earlier.pack()
+    if earlier_is_packed:
+        earlier.pack()
     for name, image in {"size": ImageConfig(size_px=17), "rule": ImageConfig(size_px=16, resize="pad")}.items():
         other = Dataset(tmp_path / name, base=server.base, config=CONFIG, image=image, earlier=[earlier.folder])
         assert other.write_sample(numbered(3)).fetch().pack().reused == 0
     other = Dataset(tmp_path / "url", base=server.base, config=CONFIG, earlier=[earlier.folder])
     assert other.write_sample(numbered(3, "chunked")).fetch().pack().reused == 0
+    monkeypatch.setattr("tasks.pictures.chunk_files.DECODER", "of another release")
+    other = Dataset(tmp_path / "decoder", base=server.base, config=CONFIG, earlier=[earlier.folder])
+    assert other.write_sample(numbered(3)).fetch().pack().reused == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", bytes(4000)])
@@ -706,7 +717,7 @@ def test_a_damaged_table_of_an_earlier_dataset_is_named_once_and_the_other_datas
     assert line.startswith(f"{table} cannot be read, so its pictures are not taken again: ")
 
 
-@pytest.mark.parametrize("damage", ["pixels", "structure", "gone"])
+@pytest.mark.parametrize("damage", ["pixels", "structure", "shorter", "gone"])
 def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage: str, tmp_path: Path) -> None:
     earlier = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
     first = earlier.pack()
@@ -717,12 +728,16 @@ def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage:
             file["images"][0] = 0
     elif damage == "structure":
         store.write_bytes(content[:1000] + bytes(len(content) - 1000))
+    elif damage == "shorter":
+        whole = PictureStore(store)
+        rows = list(zip(whole.record_ids, whole.splits, whole.read(slice(0, 3)), strict=True))[:2]
+        write_store(store, rows, replace(whole.info, rows=2))
     else:
         store.unlink()
     again = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[earlier.folder])
     packed = again.write_sample(numbered(3)).fetch().pack()
     assert packed.digest == first.digest
-    assert packed.reused == (2 if damage == "pixels" else 0)
+    assert packed.reused == (2 if damage in {"pixels", "shorter"} else 0)
 
 
 def test_with_the_right_base_what_failed_under_a_wrong_one_is_asked_again(server: FaultyServer, tmp_path: Path) -> None:

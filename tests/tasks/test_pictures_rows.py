@@ -1,5 +1,6 @@
 """The rows of a dataset depend on which pictures can be had, and on nothing else."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from model.errors import RunError, UserError
 from model.picture import ImageConfig, decode
 from model.store import PictureStore
-from tasks.pictures.chunk_files import existing_chunks
+from tasks.pictures.chunk_files import chunks_folder, existing_chunks
 from tasks.pictures.chunks import HOPELESS_ROWS
 from tasks.pictures.room import bytes_needed, check_room
 from tasks.pictures.settings import FetchConfig
@@ -226,6 +227,17 @@ def test_room_on_the_disk_is_asked_for_before_the_first_request(server: FaultySe
     with pytest.raises(UserError, match=rf"bytes free, and {needed:,} are needed"):
         check_room(tmp_path, image)
     assert not server.asked
+
+
+def test_what_chunks_hold_already_needs_no_more_room_and_holes_are_none(tmp_path: Path) -> None:
+    Dataset(tmp_path).write_sample({"train": ["/ok/1"] * 10})
+    image = ImageConfig(size_px=2048)
+    before = bytes_needed(tmp_path, image)
+    pixels = chunks_folder(tmp_path) / "train-00000000-00000010.pixels"
+    pixels.parent.mkdir()
+    pixels.write_bytes(b"x" * 5_000_000)
+    os.truncate(pixels, 10 * 3 * 2048**2)
+    assert 5_000_000 <= before - bytes_needed(tmp_path, image) < 6_000_000
 
 
 @pytest.mark.parametrize(
