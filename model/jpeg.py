@@ -65,8 +65,7 @@ def without_last_bits(data: bytes) -> bytes:
 
 def _empty_scan(data: bytes, scan: int) -> bytes:
     """The header of a scan of one component, with the table of NOTHING_TABLE; of its data only the first code."""
-    tables = bytes([data[scan + 6] & 0xF0 | TABLE])
-    return b"".join([data[scan : scan + 6], tables, data[scan + 7 : scan + 10], NOTHING])
+    return b"".join([data[scan : scan + 6], bytes([TABLE]), data[scan + 7 : scan + 10], NOTHING])
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

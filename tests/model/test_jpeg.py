@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.corpus import psnr_db
-from model.jpeg import END, NOTHING_TABLE, last_bits_db, without_last_bits
+from model.jpeg import END, NOTHING, NOTHING_TABLE, START, last_bits_db, without_last_bits
 from model.picture import LAST_BITS_DB, ImageConfig, PictureError, decode
 from tests.tasks.faulty_server import encoded, picture
 
@@ -91,6 +91,32 @@ def test_what_is_no_progressive_jpeg_comes_back_as_it_is(form: str) -> None:
     whole = progressive(woven(4), 90)
     for other in (b"\0" + whole[1:], whole + b"\0"):
         assert without_last_bits(other) is other
+
+
+@pytest.mark.parametrize(
+    ("scan", "emptied"),
+    [
+        (bytes([1, 1, 0, 1, 63, 0x10]), True),
+        (bytes([1, 1, 0, 1, 63, 0x00]), False),  # all bits at once
+        (bytes([1, 1, 0, 1, 63, 0x21]), False),  # the last but one
+        (bytes([1, 1, 0, 0, 0, 0x10]), False),  # of the mean
+        (bytes([2, 1, 0, 2, 0, 16, 63, 0x10]), False),  # of two components
+    ],
+)
+def test_only_a_scan_of_one_component_s_last_bits_is_emptied(scan: bytes, emptied: bool) -> None:
+    frame, header = (
+        start + (2 + len(body)).to_bytes(2) + body for start, body in ((b"\xff\xc2", bytes(6)), (b"\xff\xda", scan))
+    )
+    whole = START + frame + header + b"bits" + END
+    less = without_last_bits(whole)
+    assert less == (
+        START + frame + NOTHING_TABLE + header[:6] + b"\x03" + header[7:] + NOTHING + END if emptied else whole
+    )
+
+
+def test_a_byte_that_fills_up_behind_a_scan_is_passed_over() -> None:
+    whole = progressive(woven(1), 90)
+    assert without_last_bits(whole.removesuffix(END) + b"\xff" + END) == without_last_bits(whole) != whole
 
 
 def test_a_scan_that_claims_more_components_than_the_file_has_bytes_raises_nothing() -> None:
