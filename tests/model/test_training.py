@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,8 @@ import torchvision
 from torch import Tensor
 
 from model.average import WeightAverage
-from model.checkpoint import save_checkpoint
+from model.captioner import Captioner
+from model.checkpoint import STATE, save_checkpoint
 from model.dataset import Pictures, read_splits
 from model.describer import Describer
 from model.device import as_before, choose_precision, out_of_memory_says
@@ -697,6 +699,18 @@ def test_a_store_with_one_picture_less_than_captions_is_refused(tmp_path: Path) 
     write_store(data / "train.h5", rows, info(13))
     with pytest.raises(UserError, match="of different runs"):
         run_training(data, tmp_path / "run")
+
+
+def test_a_checkpoint_needs_room_for_the_weights_their_average_and_two_moments_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = Captioner(encoder=ENCODER, decoder=DECODER, vocabulary_size=10)
+    needed = 4 * sum(value.nbytes for value in captioner.state_dict().values())
+    for free, ends in ((needed - 1, pytest.raises(RunError, match="make room")), (needed, nullcontext())):
+        room = shutil._ntuple_diskusage(needed, 0, free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, room=room: room)
+        with ends:
+            save_checkpoint(tmp_path, "1", captioner, {}, dict.fromkeys(STATE))
 
 
 def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(
