@@ -10,6 +10,7 @@ import torch
 from model.directory import load_model, read_config
 from model.errors import UserError
 from model.files import write_json
+from model.store import PictureStore
 from model.vocabulary import Vocabulary
 from model.warm_start import check_shape, start_from
 from tests.model.parts import DECODER, ENCODER, run_training, write_data
@@ -18,7 +19,8 @@ from tests.model.parts import DECODER, ENCODER, run_training, write_data
 @pytest.fixture(scope="session")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("champion")
-    found: Path = run_training(write_data(folder / "data", train=48), folder / "run", epochs=1).model_dir
+    facts = {"training_pictures": ["a", "b"]}
+    found: Path = run_training(write_data(folder / "data", train=48), folder / "run", epochs=1, facts=facts).model_dir
     return found
 
 
@@ -58,7 +60,8 @@ def test_a_warm_start_learns_on_from_where_the_champion_stood(champion: Path, tm
     data = write_data(tmp_path / "data", train=12, seed=1)
     cold = run_training(data, tmp_path / "cold", epochs=1)
     warm = run_training(data, tmp_path / "warm", epochs=1, warm_start=str(champion))
-    again = run_training(data, tmp_path / "again", epochs=1, warm_start=str(champion))
+    facts = {"training_pictures": ["b", "c"], "image": {"size_px": 32}}
+    again = run_training(data, tmp_path / "again", epochs=1, warm_start=str(champion), facts=facts)
     assert warm.history[0].train_loss < 0.95 * cold.history[0].train_loss
     assert (warm.model_dir / "weights.safetensors").read_bytes() == (
         again.model_dir / "weights.safetensors"
@@ -69,6 +72,9 @@ def test_a_warm_start_learns_on_from_where_the_champion_stood(champion: Path, tm
     )
     assert after == before | own
     assert before - own
+    told = read_config(again.model_dir)
+    assert (told["training_pictures"], told["image"]) == (["a", "b", "c"], {"size_px": 32})
+    assert read_config(cold.model_dir)["resized_by"] == PictureStore(data / "train.h5").info.decoder
 
 
 def test_whatever_gives_the_weights_their_shapes_must_be_the_same() -> None:
