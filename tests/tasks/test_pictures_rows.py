@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,9 +13,11 @@ import pytest
 from model.errors import RunError, UserError
 from model.picture import ImageConfig, decode
 from model.store import PictureStore
-from tasks.pictures.chunk_files import chunks_folder, existing_chunks
+from tasks.pictures.chunk_files import Chunk, ChunkFile, chunks_folder, existing_chunks
 from tasks.pictures.chunks import HOPELESS_ROWS
+from tasks.pictures.outcome import Outcome
 from tasks.pictures.room import bytes_needed, check_room
+from tasks.pictures.selection import Split, select
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.faulty_server import FaultyServer, jpeg
 from tests.tasks.pictures_dataset import Dataset
@@ -186,6 +189,23 @@ def test_a_picture_that_stands_in_two_splits_is_dropped_on_the_training_side_and
     assert [(outcomes[key]["store"], outcomes[key]["row"]) for key in ("train-4", "test-1", "train-1")] == [
         ("train.h5", 2), ("test.h5", 0), ("", -1),
     ]  # fmt: skip
+
+
+def test_a_failure_that_may_pass_holds_its_record_s_place_until_it_is_decided(tmp_path: Path) -> None:
+    file = ChunkFile(tmp_path, Chunk(split="train", start=0, stop=4), ImageConfig())
+
+    def outcome(split: str, order: int, **more: Any) -> tuple[Outcome, ChunkFile]:
+        return Outcome(record_id=f"{split}-{order}", split=split, order=order, url="", url_key="", **more), file
+
+    splits = {"train": Split(2, [f"train-{order}" for order in range(4)]), "test": Split(1, ["test-0"])}
+    came = {"train": {1: outcome("train", 1, status="fetched")}, "test": {0: outcome("test", 0, status="fetched")}}
+    for settled, wanted in ((False, []), (True, [2, 3])):
+        came["train"][0] = outcome("train", 0, status="failed", settled=settled)
+        selection = select(splits, came, None)
+        assert [row.order for row in selection.rows["train"]] == [1]
+        assert selection.wanted["train"] == wanted
+        assert selection.pending == (not settled)
+        assert not selection.complete
 
 
 @pytest.mark.parametrize("damage", ["bits", "end", "gone"])
