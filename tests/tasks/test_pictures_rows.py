@@ -1,5 +1,6 @@
 """The rows of a dataset depend on which pictures can be had, and on nothing else."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from model.store import PictureStore
 from tasks.pictures.chunk_files import Chunk, ChunkFile, chunks_folder, existing_chunks
 from tasks.pictures.chunks import HOPELESS_ROWS
 from tasks.pictures.outcome import Outcome
+from tasks.pictures.pack import update_digest
 from tasks.pictures.room import bytes_needed, check_room
 from tasks.pictures.selection import Split, select
 from tasks.pictures.settings import FetchConfig
@@ -84,6 +86,18 @@ def test_the_rows_do_not_depend_on_chunks_or_the_order_of_arrival(
             dataset = Dataset(tmp_path / name, base=server.base, config=config).write_sample(half_dead(), TARGETS)
             digests.add(dataset.fetch().pack().digest)
     assert len(digests) == 1
+
+
+def test_the_dataset_s_digest_knows_a_row_s_id_split_captions_and_pixels() -> None:
+    black = np.zeros((3, 2, 2), np.uint8)
+    rows: list[tuple[str, str, list[str], Any]] = [
+        ("1", "train", ["a", "b"], black), ("2", "train", ["a", "b"], black), ("1", "test", ["a", "b"], black),
+        ("1", "train", ["a b"], black), ("1", "train", ["a", "b"], black + 1),
+    ]  # fmt: skip
+    digests = [hashlib.sha256() for _ in rows]
+    for digest, row in zip(digests, rows, strict=True):
+        update_digest(digest, *row)
+    assert len({digest.hexdigest() for digest in digests}) == len(rows)
 
 
 def test_compressed_or_not_the_dataset_is_the_same(server: FaultyServer, tmp_path: Path) -> None:
