@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
-from model.dataset import padded
-from model.decoder import Decoder
+from model.decoder import Decoder, padded
 from model.grid import Grid
 from model.vocabulary import Vocabulary
 

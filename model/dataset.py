@@ -15,9 +15,9 @@ import pyarrow.parquet
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from model.augmentation import augment, views
+from model.decoder import padded
 from model.errors import UserError, first_line
 from model.store import PictureStore
 from model.vocabulary import Vocabulary
@@ -200,11 +200,6 @@ class EpochBatches(torch.utils.data.Dataset[Batch]):
             count=len(whole),
             idle=idle,
         )
-
-
-def padded(captions: Sequence[Sequence[int]]) -> Tensor:
-    """Encoded captions (B, T), as long as the longest, padded with 0."""
-    return pad_sequence([torch.tensor(caption) for caption in captions], batch_first=True)
 
 
 def _bucket(split: Split, batch_size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:

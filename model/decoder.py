@@ -5,17 +5,24 @@ before and the gated context; the word's probabilities come from the hidden stat
 B batch, K beams, T words, R packed rows, P positions, D encoder, A attention, E embedding, H hidden, V vocabulary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from model.attention import SoftAttention
 from model.grid import Grid
 from model.recurrence import Recurrence, packed_slices
 from model.settings import DecoderConfig
 from model.word_head import WordHead
+
+
+def padded(captions: Sequence[Sequence[int]]) -> Tensor:
+    """Encoded captions (B, T), as long as the longest, padded with 0: what the decoder is taught with."""
+    return pad_sequence([torch.tensor(caption) for caption in captions], batch_first=True)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from model import distributed
 from model.captioner import Captioner
-from model.dataset import Seen, Split, padded
-from model.decoder import Taught
+from model.dataset import Seen, Split
+from model.decoder import Taught, padded
 from model.grid import Grid
 from model.metrics.bleu import REFERENCE_WORDS, bleu, bleu_counts, bleu_of_counts
 from model.metrics.cider import cider_d
