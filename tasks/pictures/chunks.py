@@ -352,18 +352,18 @@ def _check_failure_rate(chunk: Chunk, outcomes: list[Outcome], rows: int, config
     Raises:
         RunError: naming the share, the reasons and what to do.
     """
-    reasons = Counter(
+    reasons = [
         # That a host is left alone helps nobody who is not told what it did.
         f"{outcome.reason} {outcome.detail}" if outcome.reason == CIRCUIT_OPEN else outcome.reason
         for outcome in outcomes
         if not outcome.settled and outcome.reason != NOT_ASKED
-    )
-    passing = reasons.total()
+    ]
+    passing = len(reasons)
     if passing <= _most_failures(rows, config):
         return
     raise RunError(
         f"{passing} of {len(outcomes)} pictures ({passing / len(outcomes):.0%}) of {chunk.name} could not be had for "
-        f"reasons that may pass ({in_words(reasons.elements())}), "
+        f"reasons that may pass ({in_words(reasons)}), "
         f"more than fetch.max_failure_rate = {config.max_failure_rate:g} allows. "
         "What came is kept: check the network and the hosts, then resume"
     )
