@@ -20,7 +20,7 @@ from model.errors import UserError
 from model.files import atomic_path
 from tasks.catalog.json_formats import read_json_array, read_json_lines
 from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record, record_id_of, written
-from tasks.catalog.source import Batch, Fault, Source
+from tasks.catalog.source import Batch, Fault, Source, names_shown
 from tasks.catalog.table_formats import read_csv, read_parquet
 
 CATALOG_FILE, REJECTED_FILE = "catalog.parquet", "rejected.parquet"
@@ -137,7 +137,7 @@ def read_catalog(
         raise UserError(f"{path} holds no records")
     catalog = _settle(kind, table, rejected, columns.read, place_name, extract.conflated)
     if not catalog.records.num_rows and (lost := _without_description(catalog.rejected)).num_rows:
-        raise UserError(f"{path}: {_why_nothing(lost, catalog.read, config.columns)}")
+        raise UserError(f"{path}: {_why_nothing(lost, catalog.read, config.columns, columns.names)}")
     assert catalog.read == catalog.records.num_rows + catalog.rejected.num_rows, "a record was lost in reading"
     return catalog
 
@@ -177,11 +177,13 @@ class _Columns:
         self.places: list[int] = []
         self.rejected: list[tuple[str, int, str, str]] = []
         self.read = 0
+        self.names: Sequence[str] = ()  # what the file calls its columns, or the first rejected record its own
 
     def add(self, batch: Batch, extract: Extractor) -> None:
         for raw, place in zip(batch.records, batch.places, strict=True):
             record = extract(raw)
             if isinstance(record, Fault):
+                self.names = self.names or batch.names or (list(raw) if isinstance(raw, dict) else ())
                 raw_id = raw.get(extract.id) if isinstance(raw, dict) else None
                 shown = record_id_of(raw_id) or ("" if raw_id is None else written(raw_id)[:200])
                 self.rejected.append((shown, place, record.reason, record.detail))
@@ -295,14 +297,15 @@ def _without_description(rejected: pa.Table) -> pa.Table:
     return rejected.filter(pc.invert(pc.is_in(rejected["id"], described)))
 
 
-def _why_nothing(lost: pa.Table, read: int, columns: Mapping[str, str]) -> str:
+def _why_nothing(lost: pa.Table, read: int, columns: Mapping[str, str], names: Sequence[str]) -> str:
     reason, count = Counter(lost["reason"].to_pylist()).most_common(1)[0]
     example = lost.filter(pc.equal(lost["reason"], reason))["detail"][0].as_py()
     which = "" if lost.num_rows == read else " without a description"
+    there = f", one of {shown}" if (shown := names_shown(names)) else ""
     lacking = {"no id": "id", "no picture url": "image_url", "no description": "description"}
     remedy = {
         **{
-            fault: f"map the column: --set catalog.columns.{field}=COLUMN (now {columns.get(field, field)})"
+            fault: f"map the column: --set catalog.columns.{field}=COLUMN (now {columns.get(field, field)}){there}"
             for fault, field in lacking.items()
         },
         "relative url": "give --image-base-url URL-or-FOLDER",

@@ -3,7 +3,7 @@
 import gzip
 import stat
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,10 +25,23 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records as the file has them, or faults in their stead, and the place of each: an index or a line."""
+    """Records as the file has them, or faults in their stead, and the place of each: an index or a line.
+
+    names: all columns of the file, where it names them apart from the records.
+    """
 
     records: Sequence[Any]
     places: Sequence[int]
+    names: Sequence[str] = ()
+
+
+def names_shown(names: Iterable[str]) -> str:
+    """Names of columns for a message; empty where what stands in their place is no text."""
+    names = [name for name in names if name]
+    if not all(name.isprintable() for name in names):
+        return ""
+    text = ", ".join(names)
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def check_catalog(path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from model.errors import UserError, first_line
 from tasks.catalog.json_formats import parse_record
-from tasks.catalog.source import Batch, Fault, Source
+from tasks.catalog.source import Batch, Fault, Source, names_shown
 
 BATCH_ROWS = 4096
 # Few, as a page of kilobytes may hold one long text a million times: a batch is in memory before its size is known.
@@ -69,15 +69,21 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
     above = _ABOVE.match(head)
     skipped = head.count(b"\n", 0, above.end()) if above else 0
     first = head.split(b"\n", skipped + 1)[skipped].decode("utf-8", "replace")
-    delimiter = max(DELIMITERS, key=lambda mark: len(set(_header(first, mark)) & set(known)))
+
+    def found(mark: str) -> tuple[int, int]:
+        names = _header(first, mark)
+        return len(set(names) & set(known)), len(names)
+
+    delimiter = max(DELIMITERS, key=found)
     csv.field_size_limit(max_record_bytes)
     lines = _Lines(source, max_record_bytes)
     rows = csv.reader(islice(lines, skipped, None), delimiter=delimiter, strict=True)
     header = _header(first, delimiter)
     if not set(header) & set(known):
+        has = f" (it has {shown})" if (shown := names_shown(header)) else ""
         raise UserError(
             f"{source.path} is no JSON array, JSON Lines, Parquet, or CSV whose first line names columns such as "
-            "id, image_url, description: name yours with --set catalog.columns.description=COLUMN"
+            f"id, image_url, description{has}: name yours with --set catalog.columns.description=COLUMN"
         )
     _check_names(source, header, known)
     try:
@@ -109,10 +115,10 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
             records.append(row)
             places.append(skipped + rows.line_num)
         if len(records) == BATCH_ROWS:
-            yield Batch(records, places)
+            yield Batch(records, places, header)
             records, places = [], []
     if records:
-        yield Batch(records, places)
+        yield Batch(records, places, header)
 
 
 def _check_names(source: Source, names: Collection[str], known: Collection[str]) -> None:
@@ -164,7 +170,10 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
         _check_names(source, file.schema_arrow.names, known)
         columns = [name for name in file.schema_arrow.names if name in known]
         if not columns:
-            raise UserError(f"{source.path} has none of the columns {', '.join(sorted(known))}")
+            raise UserError(
+                f"{source.path} has none of the columns {', '.join(sorted(known))}, but "
+                f"{names_shown(file.schema_arrow.names)}: name yours with --set catalog.columns.description=COLUMN"
+            )
         plain = pa.schema([(name, _plain(file.schema_arrow.field(name).type)) for name in columns])
         size = 0
         for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
@@ -175,7 +184,7 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
                     f"{source.path} grows beyond {max_bytes:,} bytes in memory: "
                     "if that is meant, raise catalog.max_decompressed_bytes"
                 )
-            yield Batch(_rows(rows), range(place, place + rows.num_rows))
+            yield Batch(_rows(rows), range(place, place + rows.num_rows), file.schema_arrow.names)
             place += rows.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {first_line(error)}") from None

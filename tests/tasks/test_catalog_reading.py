@@ -441,6 +441,26 @@ def test_a_field_that_is_missing_everywhere_says_how_to_map_it(tmp_path: Path) -
             read_catalog(tmp_path / "c.json", CatalogConfig(columns={setting: "mistyped"}))
 
 
+def test_who_must_map_a_column_is_told_which_there_are(tmp_path: Path) -> None:
+    shop = [{"Handle": f"a{n}", "Image Src": f"https://a.example/{n}.jpg", "Body (HTML)": "red"} for n in range(3)]
+    as_csv(shop, tmp_path / "none.csv", ";")
+    pq.write_table(pa.Table.from_pylist(shop), tmp_path / "none.parquet")
+    for name in ("none.csv", "none.parquet"):
+        with pytest.raises(UserError, match=r"Handle, Image Src, Body \(HTML\)\)?: name yours with --set"):
+            read(tmp_path / name)
+    some = [{"id": record["Handle"], **record} for record in shop]
+    as_csv(some, tmp_path / "some.csv", "\t")
+    as_json(some, tmp_path / "some.json")
+    pq.write_table(pa.Table.from_pylist(some), tmp_path / "some.parquet")
+    for name in ("some.csv", "some.json", "some.parquet"):
+        with pytest.raises(UserError, match=r"image_url=COLUMN \(now image_url\), one of id, Handle, Image Src, Body"):
+            read(tmp_path / name)
+    as_csv([{f"column {n}": "" for n in range(100)}], tmp_path / "wide.csv")
+    with pytest.raises(UserError, match=r"column 1, .*\.\.\.\): name yours") as raised:
+        read(tmp_path / "wide.csv")
+    assert len(str(raised.value)) < 500 + len(str(tmp_path))
+
+
 def test_a_catalogue_whose_urls_are_mostly_queries_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
