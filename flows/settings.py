@@ -74,7 +74,7 @@ class Settings:
 # Prefect validates a flow's parameters with Pydantic, which would drop an unknown key of a dataclass in silence.
 SECTIONS: dict[str, type[Any]] = {part.name: part.type for part in dataclasses.fields(Settings)}  # type: ignore[misc]
 for _section in (Settings, *SECTIONS.values()):
-    setattr(_section, "__pydantic_config__", pydantic.ConfigDict(extra="forbid"))  # noqa: B010
+    setattr(_section, "__pydantic_config__", pydantic.ConfigDict(extra="forbid", allow_inf_nan=False))  # noqa: B010
 
 
 @dataclass(frozen=True, kw_only=True)

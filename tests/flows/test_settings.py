@@ -65,6 +65,15 @@ def test_prefect_refuses_an_unknown_key_too() -> None:
         Settings.from_nested({"train": {"epoch": 3}})
 
 
+def test_no_setting_may_be_infinite_or_no_number() -> None:
+    numbers = [one.key for one in explanations(Settings()) if isinstance(one.value, float)]
+    assert len(numbers) > 20
+    for key in numbers:
+        for text in (".inf", "-.inf", ".nan"):
+            with pytest.raises(UserError, match=rf"^{key} is -?(inf|nan): "):
+                compose(assignments=[f"{key}={text}"])
+
+
 def test_every_setting_is_explained() -> None:
     for one in explanations(Settings()):
         assert one.description, f"{one.key} has no description"
