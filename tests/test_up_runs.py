@@ -112,8 +112,8 @@ def retrainings(api: str) -> list[dict[str, Any]]:
 
 
 def planned_for_now(api: str) -> list[dict[str, Any]]:
-    """The runs that a schedule starts within the hour; the weekly one's wait for Monday."""
-    soon = datetime.now(UTC) + timedelta(minutes=30)
+    """The runs that a schedule starts at once; the weekly one's wait for Monday."""
+    soon = datetime.now(UTC) + timedelta(minutes=2)
     return [
         one for one in _retrain(api)
         if one["auto_scheduled"] and datetime.fromisoformat(one["expected_start_time"]) < soon
