@@ -11,19 +11,10 @@ from rich.table import Table
 from flows.server import prefect_pages
 from model.files import read_json
 from tasks.catalog.report_text import REPORT_JSON, report_table
+from tasks.scoring.config import TITLES
 
 # What a command gives back: its result, which `--json` prints, and the function that shows it to a person.
 Shown = tuple[Any, Callable[[Any], None]]
-SCORES = {
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "cider_d": "CIDEr-D",
-    "rouge_l": "ROUGE-L",
-    "meteor": "METEOR",
-    "bertscore_f1": "BERTScore",
-}
 
 
 def stdout() -> Console:
@@ -123,7 +114,7 @@ def _comparison(comparison: Mapping[str, Any]) -> Table:
         table.add_column(heading)
     for name, found in comparison.items():
         table.add_row(
-            SCORES.get(name, name),
+            TITLES.get(name, name),
             f"{found['first']:.3f}",
             f"{found['second']:.3f}",
             f"{found['difference']:+.3f}",
@@ -134,20 +125,20 @@ def _comparison(comparison: Mapping[str, Any]) -> Table:
 
 
 def _scores(rows: Mapping[str, Mapping[str, float]], split: str, *, chose: bool) -> Table:
-    names = {name: label for name, label in SCORES.items() if name in rows["the model"]}
+    names = [name for name in TITLES if name in rows["the model"]]
     table = Table(
-        title=f"Scores × 100 (CIDEr-D × 10) on the {split} split{', which chose the epoch' * chose}, free-running",
+        title=f"Scores of 1 (CIDEr-D of 10) on the {split} split{', which chose the epoch' * chose}, free-running",
         title_justify="left",
         title_style="bold",
         box=None,
         padding=(0, 2, 0, 0),
     )
     table.add_column("writer")
-    for label in names.values():
-        table.add_column(label, justify="right")
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
     titles = {"constant": "best constant sentence", "shuffled": "pictures shuffled", "ceiling": "ceiling"}
     for writer, values in rows.items():
-        cells = [f"{values[name] * (10 if name == 'cider_d' else 100):.1f}" if name in values else "" for name in names]
+        cells = [f"{values[name]:.3f}" if name in values else "" for name in names]
         table.add_row(titles.get(writer, writer), *cells)
     return table
 

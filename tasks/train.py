@@ -22,8 +22,7 @@ from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import changing_progress, progress
 from tasks.read import Dataset
 from tasks.scoring.bertscore import NotComputed, bertscore
-from tasks.scoring.config import ScoreConfig
-from tasks.scoring.pages import COLUMNS
+from tasks.scoring.config import TITLES, ScoreConfig
 from tasks.scoring.products import Products, read_products
 from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
@@ -107,7 +106,7 @@ def train(
     best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
     tracked.log_files([best], "figures")
     curves = draw_curves(
-        tracked.history(), run_dir / "figures", best_epoch=result.best_epoch, chosen_by=COLUMNS[config.monitor]
+        tracked.history(), run_dir / "figures", best_epoch=result.best_epoch, chosen_by=TITLES[config.monitor]
     )
     tracked.log_files(curves, "figures")
     facts = {
@@ -144,7 +143,7 @@ def epoch_line(report: EpochReport, config: TrainConfig) -> str:
         f"training loss {report.train_loss:.3f}" if report.reward is None else f"sampled CIDEr-D {report.reward:.3f}"
     )
     shown = dict.fromkeys(("bleu_4", config.monitor))
-    scores = ", ".join(f"{COLUMNS[name]} {report.scores[name]:.3f}" for name in shown)
+    scores = ", ".join(f"{TITLES[name]} {report.scores[name]:.3f}" for name in shown)
     mark = "  best so far" if report.is_best else ""
     return (
         f"epoch {report.epoch} of at most {config.epochs}: {learned}, "

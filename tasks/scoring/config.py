@@ -7,6 +7,17 @@ from model.configuration import check, check_choice, setting
 
 WHEN = ("auto", "epoch", "end", "never")
 CONSTANT, SHUFFLED = "constant", "shuffled"  # the writers that every report has beside the model
+TITLES = {
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "bleu_4": "BLEU-4",
+    "cider_d": "CIDEr-D",
+    "rouge_l": "ROUGE-L",
+    "bertscore_f1": "BERTScore F1",
+    "meteor": "METEOR",
+    "attribute_f1": "attributes F1",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,22 +7,11 @@ import pandas as pd
 
 from tasks.markdown import escape, fitted
 from tasks.scoring.bootstrap import Comparison
-from tasks.scoring.config import CONSTANT, SHUFFLED
+from tasks.scoring.config import CONSTANT, SHUFFLED, TITLES
 from tasks.scoring.report import ScoreReport
 
 SHOWN = 3
 NOTE_CHARACTERS = 8000  # MLflow cuts a longer note of a run, wherever that is
-COLUMNS = {
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "cider_d": "CIDEr-D",
-    "rouge_l": "ROUGE-L",
-    "bertscore_f1": "BERTScore F1",
-    "meteor": "METEOR",
-    "attribute_f1": "attributes F1",
-}
 NOTED = {"bertscore": "BERTScore", "meteor": "METEOR"}
 WRITERS = {
     CONSTANT: "one sentence for all: the training sentence closest to the others",
@@ -49,7 +38,7 @@ def headline(report: ScoreReport) -> str:
 
 def score_table(report: ScoreReport) -> str:
     """The model's scores with their intervals, and the baselines' beneath them."""
-    columns = {name: title for name, title in COLUMNS.items() if name in report.scores}
+    columns = {name: title for name, title in TITLES.items() if name in report.scores}
     lines = ["| writer | " + " | ".join(columns.values()) + " |", "|---|" + "---:|" * len(columns)]
     lines.append("| **the model** | " + " | ".join(f"**{report.scores[name]:.3f}**" for name in columns) + " |")
     if report.intervals:
@@ -76,9 +65,7 @@ def conditions_text(report: ScoreReport) -> str:
             f"{scores['bleu_4_teacher_forced']:.3f}."
         )
     lines += [f"{NOTED[name]}: {escape(note)}." for name, note in report.notes.items()]
-    lines += [
-        f"{COLUMNS.get(name, name)} was not computed: {escape(why)}." for name, why in report.not_computed.items()
-    ]
+    lines += [f"{TITLES.get(name, name)} was not computed: {escape(why)}." for name, why in report.not_computed.items()]
     facts = [f"{scores['mean_words']:.1f} words on average", f"{scores['distinct_words']:.0f} different words"]
     if "ended" in scores:
         facts.append(f"{scores['ended']:.1%} ended by themselves")
@@ -181,7 +168,7 @@ def comparison_note(comparisons: Mapping[str, Comparison], *, first: str, second
     ]
     for name, found in comparisons.items():
         lines.append(
-            f"| {COLUMNS.get(name, name)} | {found.first:.3f} | {found.second:.3f} | {found.difference:+.3f} | "
+            f"| {TITLES.get(name, name)} | {found.first:.3f} | {found.second:.3f} | {found.difference:+.3f} | "
             f"{found.low:+.3f} … {found.high:+.3f} | {found.confidence:.1%} of resamples |"
         )
     count = next((found.products for found in comparisons.values()), 0)

@@ -32,6 +32,16 @@ def test_a_demo_without_a_test_split_and_without_a_ceiling_shows_what_it_has(
     assert "BLEU-4 is 100% of the ceiling's" in capsys.readouterr().out
 
 
+def test_the_scores_are_shown_as_every_other_page_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"the model": SCORES | {"bleu_2": 0.3, "bleu_3": 0.2}, "constant": {"bleu_4": 0.06251, "cider_d": 1.25}}
+    show.stdout().print(show._scores(rows, "test", chose=False))
+    title, heading, model, constant = capsys.readouterr().out.splitlines()
+    assert title.rstrip() == "Scores of 1 (CIDEr-D of 10) on the test split, free-running"
+    assert heading.split() == ["writer", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D", "ROUGE-L"]
+    assert model.split() == ["the", "model", "0.400", "0.300", "0.200", "0.100", "0.500", "0.300"]
+    assert constant.split() == ["best", "constant", "sentence", "0.063", "1.250"]
+
+
 def test_a_retrainings_table_says_which_score_is_the_champions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
