@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -175,6 +176,7 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
                 f"{names_shown(file.schema_arrow.names)}: name yours with --set catalog.columns.description=COLUMN"
             )
         plain = pa.schema([(name, _plain(file.schema_arrow.field(name).type)) for name in columns])
+        raw = [field.name for field in plain if "binary" in str(field.type)]
         size = 0
         for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
             rows = batch if batch.schema.types == plain.types else batch.cast(plain)
@@ -184,7 +186,7 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
                     f"{source.path} grows beyond {max_bytes:,} bytes in memory: "
                     "if that is meant, raise catalog.max_decompressed_bytes"
                 )
-            yield Batch(_rows(rows), range(place, place + rows.num_rows), file.schema_arrow.names)
+            yield Batch(_rows(rows, raw), range(place, place + rows.num_rows), file.schema_arrow.names)
             place += rows.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {first_line(error)}") from None
@@ -201,7 +203,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _rows(rows: pa.RecordBatch) -> list[Any]:
+def _rows(rows: pa.RecordBatch, raw: Collection[str]) -> list[Any]:
+    """As dictionaries; texts of the `raw` columns stand there as bytes, as Impala, Hive and old Sparks write them."""
     unreadable = (ValueError, OverflowError, LookupError)  # no UTF-8, a date that Python can't hold, no such time zone
     try:
         records: list[Any] = rows.to_pylist()
@@ -213,4 +216,19 @@ def _rows(rows: pa.RecordBatch) -> list[Any]:
             except unreadable as error:
                 is_text = isinstance(error, UnicodeDecodeError)
                 records.append(Fault("broken UTF-8" if is_text else "unreadable value", str(error)))
+    for record in records if raw else ():
+        if isinstance(record, dict):
+            record.update({name: _decoded(record[name]) for name in raw})
     return records
+
+
+def _decoded(value: Any) -> Any:
+    """With bytes as the text that they hold, where they hold one."""
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            return value.decode()
+    elif isinstance(value, list):
+        return [_decoded(each) for each in value]
+    elif isinstance(value, dict):
+        return {name: _decoded(each) for name, each in value.items()}
+    return value

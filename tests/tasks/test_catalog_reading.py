@@ -68,7 +68,20 @@ def as_parquet(records: list[Any], path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(records), path)
 
 
-WRITERS = [as_json, as_compact_json, as_json_lines, as_csv, as_semicolons, as_parquet]
+def as_parquet_of_bytes(records: list[Any], path: Path) -> None:
+    """As Impala, Hive and old Sparks write texts."""
+
+    def raw(value: Any) -> Any:
+        if isinstance(value, list):
+            return [raw(each) for each in value]
+        if isinstance(value, dict):
+            return {name: raw(each) for name, each in value.items()}
+        return value.encode() if isinstance(value, str) else value
+
+    as_parquet([raw(record) for record in records], path)
+
+
+WRITERS = [as_json, as_compact_json, as_json_lines, as_csv, as_semicolons, as_parquet, as_parquet_of_bytes]
 
 
 def read(path: Path, *, base: str = "", **settings: Any) -> Catalog:
@@ -422,6 +435,14 @@ def test_other_rejected_records_replace_those_of_an_earlier_reading(tmp_path: Pa
 
     first = rejected({"id": 1})
     assert rejected({"id": 2, "image_url": "https://a.b/c"}) == [first[0], "no description"] != first
+
+
+def test_bytes_that_are_no_text_cost_their_own_row_alone(tmp_path: Path) -> None:
+    records = [{"id": b"1", "image_url": b"https://a.example/1", "description": text} for text in (b"\xff", b"red")]
+    as_parquet([records[0], {**records[1], "id": b"2"}], tmp_path / "c.parquet")
+    catalog = read(tmp_path / "c.parquet")
+    assert catalog.records["references"].to_pylist() == [["red"]]
+    assert catalog.rejected_by_reason == {"no description": 1}
 
 
 def test_progress_is_told_as_records_are_read(tmp_path: Path) -> None:
