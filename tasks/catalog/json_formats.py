@@ -72,8 +72,8 @@ def _too_long(count: int, bound: int) -> Fault:
     return Fault("record too long", f"{count:,} bytes, more than catalog.max_record_bytes = {bound:,}")
 
 
-def read_json_array(source: Source, max_record_bytes: int) -> Iterator[Batch]:
-    """The values of one JSON array; places are indices, counted from 0.
+def read_json_array(source: Source, max_record_bytes: int, *, wrapped: bool = False) -> Iterator[Batch]:
+    """The values of one JSON array, or of one that is `wrapped`: in an object; places are indices, counted from 0.
 
     A block is cut where a record begins that looks like the one before it (same first key), and parsed as a whole.
     A prefix of an array that parses when closed ends between two of its values, so a wrong guess cannot go unseen;
@@ -82,12 +82,10 @@ def read_json_array(source: Source, max_record_bytes: int) -> Iterator[Batch]:
     Raises:
         UserError: the array is broken; the message names the whole records before the break and its byte offset.
     """
-    # The buffer begins at a value; `opened` is one byte, the bracket, as orjson counts.
-    buffer, count, separator = b"", 0, b""
+    count, separator, at_end = 0, b"", False
     text = source.read()
-    start = text.index(b"[") + 1
-    offset, buffer = start, text[start:]
-    at_end = False
+    buffer = text[text.index(b"[") + 1 :]  # begins at a value
+    offset = source.position - len(buffer)
     while not at_end:
         block = source.read(max(BLOCK_BYTES, len(buffer)))
         buffer, at_end = buffer + block, not block
@@ -99,7 +97,7 @@ def read_json_array(source: Source, max_record_bytes: int) -> Iterator[Batch]:
             yield Batch(records, range(count, count + len(records)))
         count, offset, buffer = count + len(records), offset + used, buffer[used:]
         if closed:
-            _check_nothing_follows(source, buffer, count, offset)
+            _check_nothing_follows(source, buffer, count, offset, wrapped=wrapped)
             return
         if len(buffer) > max_record_bytes and not records:
             raise UserError(
@@ -194,7 +192,13 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _check_nothing_follows(source: Source, rest: bytes, count: int, offset: int) -> None:
+def _check_nothing_follows(source: Source, rest: bytes, count: int, offset: int, *, wrapped: bool) -> None:
+    """Nothing but the end of the object that the array is wrapped in: in what follows, records would be lost."""
+    if wrapped:
+        rest += source.read()
+        with suppress(orjson.JSONDecodeError):
+            orjson.loads(b'{"":0' + rest)
+            rest = b""
     while rest or (rest := source.read()):
         if rest.strip():
             raise UserError(f"{source.path}: something follows the array's end, at byte {offset:,} ({count:,} records)")

@@ -41,6 +41,7 @@ REJECTED_SCHEMA = pa.schema(
     [("id", pa.string()), ("place", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )
 _UTF8_BOM = b"\xef\xbb\xbf"
+_WRAPPED = re.compile(rb'\s*\{\s*"(?:products|items|records|data)"\s*:\s*(?=\[)')  # as shop systems answer
 _WRONG_KINDS = (
     ((b"\xff\xfe", b"\xfe\xff"), "UTF-16 text", "save it as UTF-8"),
     ((b"PK\x03\x04",), "a zip archive or a spreadsheet", "export the table as CSV in UTF-8"),
@@ -240,9 +241,11 @@ def _open(source: Source, config: CatalogConfig) -> tuple[str, Iterator[Batch], 
         raise UserError(f"{source.path} is UTF-16 text: save it as UTF-8")
     if not head.strip():
         raise UserError(f"{source.path} is empty")
-    first = head.lstrip()[:1]
+    wrapped = _WRAPPED.match(head)
+    source.read(wrapped.end() if wrapped else 0)
+    first = b"[" if wrapped else head.lstrip()[:1]
     if first == b"[":
-        return "JSON array", read_json_array(source, config.max_record_bytes), "index"
+        return "JSON array", read_json_array(source, config.max_record_bytes, wrapped=wrapped is not None), "index"
     if first == b"{":
         return "JSON Lines", read_json_lines(source, config.max_record_bytes), "line"
     return "CSV", read_csv(source, config.max_record_bytes, known), "line"

@@ -172,7 +172,7 @@ def _description(value: Any) -> str:
 
 
 def _first_picture(images: Any) -> Any:
-    """The first colour's lowest key that has a url (FACAD), or the first of a plain list of urls."""
+    """The first colour's lowest key that has a url (FACAD), a shop system's `src`, or the first of a list of urls."""
     if type(images) is not list:
         return images
     if not images:
@@ -180,7 +180,7 @@ def _first_picture(images: Any) -> Any:
     first = images[0]
     if type(first) is not dict:
         return first
-    if url := first.get("0"):
+    if url := first.get("0") or first.get("src"):
         return url
     urls = {int(key): url for key, url in first.items() if url and _PLACE.fullmatch(key)}
     return urls[min(urls)] if urls else None

@@ -437,6 +437,48 @@ def test_other_rejected_records_replace_those_of_an_earlier_reading(tmp_path: Pa
     assert rejected({"id": 2, "image_url": "https://a.b/c"}) == [first[0], "no description"] != first
 
 
+SHOPIFY = {
+    "id": 6921,
+    "title": "Linen Shirt",
+    "body_html": "<p>A loose <b>linen</b> shirt.</p>",
+    "product_type": "Shirts",
+    "tags": ["linen", "summer"],
+    "variants": [{"id": 1, "title": "S", "price": "49.00"}],
+    "images": [
+        {"id": 9, "position": 1, "src": "https://cdn.shop.example/s/files/shirt.jpg?v=17", "width": 1200},
+        {"id": 10, "position": 2, "src": "https://cdn.shop.example/s/files/back.jpg?v=17", "width": 1200},
+    ],
+}
+
+
+@pytest.mark.parametrize("around", [None, "products", "items", "records", "data"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_what_shop_systems_answer_is_a_catalogue(tmp_path: Path, around: str | None, indent: int | None) -> None:
+    products = [SHOPIFY | {"id": SHOPIFY["id"] + number} for number in range(3)]
+    answer = {around: products, "page": 1} if around else products
+    (tmp_path / "c.json").write_text(json.dumps(answer, indent=indent))
+    catalog = read(
+        tmp_path / "c.json", columns={"description": "body_html", "category": "product_type", "attr": "tags"}
+    )
+    assert catalog.format == "JSON array"
+    assert catalog.records.drop_columns("split").to_pylist()[0] == {
+        "record_id": "6921",
+        "url": "https://cdn.shop.example/s/files/shirt.jpg",
+        "references": ["A loose linen shirt."],
+        "title": "Linen Shirt",
+        "category": "Shirts",
+        "attr": ["linen", "summer"],
+    }
+    assert (catalog.read, catalog.records.num_rows) == (3, 3)
+
+
+def test_of_lines_that_begin_like_an_answer_none_is_lost_in_silence(tmp_path: Path) -> None:
+    line = {"items": [{"id": "inner"}], "id": "1", "image_url": "https://a.example/1.jpg", "description": "red"}
+    as_json_lines([line] * 2, tmp_path / "c.jsonl")
+    with pytest.raises(UserError, match=r"something follows the array's end, at byte 27 \(1 records\)"):
+        read(tmp_path / "c.jsonl")
+
+
 def test_bytes_that_are_no_text_cost_their_own_row_alone(tmp_path: Path) -> None:
     records = [{"id": b"1", "image_url": b"https://a.example/1", "description": text} for text in (b"\xff", b"red")]
     as_parquet([records[0], {**records[1], "id": b"2"}], tmp_path / "c.parquet")
