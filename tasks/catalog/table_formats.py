@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 from itertools import islice
@@ -60,8 +60,9 @@ class _Lines:
 def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> Iterator[Batch]:
     """Rows below a header line, as dictionaries; places are lines, counted from 1, where a row ends.
 
-    The delimiter is the one of comma, semicolon, tab and bar that finds most of the `known` columns in the header.
-    A cell of JSON (a list of descriptions or images) is read as such; empty cells are missing.
+    The delimiter is the one of comma, semicolon, tab and bar that finds most of the `known` columns in the header;
+    "Description" is taken for "description", as spreadsheets like to write it. A cell of JSON (a list of descriptions
+    or images) is read as such; empty cells are missing.
 
     Raises:
         UserError: a quote is never closed, or the header has none of the known columns.
@@ -72,14 +73,14 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
     first = head.split(b"\n", skipped + 1)[skipped].decode("utf-8", "replace")
 
     def found(mark: str) -> tuple[int, int]:
-        names = _header(first, mark)
+        names = _as_known(_header(first, mark), known)
         return len(set(names) & set(known)), len(names)
 
     delimiter = max(DELIMITERS, key=found)
     csv.field_size_limit(max_record_bytes)
     lines = _Lines(source, max_record_bytes)
     rows = csv.reader(islice(lines, skipped, None), delimiter=delimiter, strict=True)
-    header = _header(first, delimiter)
+    header = _as_known(_header(first, delimiter), known)
     if not set(header) & set(known):
         has = f" (it has {shown})" if (shown := names_shown(header)) else ""
         raise UserError(
@@ -127,6 +128,15 @@ def _check_names(source: Source, names: Collection[str], known: Collection[str])
         raise UserError(f"{source.path} has more than one column named {repeated[0]}: rename all but one of them")
 
 
+def _as_known(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """The names, those that only capitals keep from a known column without them."""
+    lower = [name.lower() for name in names]
+    return [
+        small if name not in known and small in known and small not in names else name
+        for name, small in zip(names, lower, strict=True)
+    ]
+
+
 def _header(line: str, delimiter: str) -> list[str]:
     try:
         return [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])]
@@ -168,25 +178,28 @@ def read_parquet(source: Source, max_bytes: int, known: Collection[str]) -> Iter
             file = pq.ParquetFile(BytesIO(whole))
         else:
             file = pq.ParquetFile(source.path)
-        _check_names(source, file.schema_arrow.names, known)
-        columns = [name for name in file.schema_arrow.names if name in known]
+        schema = file.schema_arrow
+        called = dict(zip(schema.names, _as_known(schema.names, known), strict=True))
+        _check_names(source, [called[name] for name in schema.names], known)
+        columns = [name for name in schema.names if called[name] in known]
         if not columns:
             raise UserError(
                 f"{source.path} has none of the columns {', '.join(sorted(known))}, but "
-                f"{names_shown(file.schema_arrow.names)}: name yours with --set catalog.columns.description=COLUMN"
+                f"{names_shown(schema.names)}: name yours with --set catalog.columns.description=COLUMN"
             )
-        plain = pa.schema([(name, _plain(file.schema_arrow.field(name).type)) for name in columns])
+        plain = pa.schema([(called[name], _plain(schema.field(name).type)) for name in columns])
         raw = [field.name for field in plain if "binary" in str(field.type)]
         size = 0
         for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=columns):
-            rows = batch if batch.schema.types == plain.types else batch.cast(plain)
+            rows = batch.rename_columns(plain.names)
+            rows = rows if rows.schema.types == plain.types else rows.cast(plain)
             size += rows.nbytes
             if size > max_bytes:
                 raise UserError(
                     f"{source.path} grows beyond {max_bytes:,} bytes in memory: "
                     "if that is meant, raise catalog.max_decompressed_bytes"
                 )
-            yield Batch(_rows(rows, raw), range(place, place + rows.num_rows), file.schema_arrow.names)
+            yield Batch(_rows(rows, raw), range(place, place + rows.num_rows), schema.names)
             place += rows.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} is a broken Parquet file after {place:,} rows: {first_line(error)}") from None

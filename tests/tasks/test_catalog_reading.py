@@ -437,7 +437,7 @@ def test_other_rejected_records_replace_those_of_an_earlier_reading(tmp_path: Pa
     assert rejected({"id": 2, "image_url": "https://a.b/c"}) == [first[0], "no description"] != first
 
 
-SHOPIFY = {
+SHOPIFY: dict[str, Any] = {
     "id": 6921,
     "title": "Linen Shirt",
     "body_html": "<p>A loose <b>linen</b> shirt.</p>",
@@ -470,6 +470,32 @@ def test_what_shop_systems_answer_is_a_catalogue(tmp_path: Path, around: str | N
         "attr": ["linen", "summer"],
     }
     assert (catalog.read, catalog.records.num_rows) == (3, 3)
+
+
+def test_a_table_may_write_its_columns_with_capitals(tmp_path: Path) -> None:
+    woo = {
+        "ID": "7",
+        "Name": "Scarf",
+        "Description": "<p>A red scarf.</p>",
+        "Images": "https://a.example/1.jpg, https://b/2",
+    }
+    as_csv([woo], tmp_path / "c.csv")
+    as_parquet([woo], tmp_path / "c.parquet")
+    for name in ("c.csv", "c.parquet"):
+        [record] = read(tmp_path / name, columns={"title": "Name"}).records.to_pylist()
+        assert (record["record_id"], record["references"], record["title"]) == ("7", ["A red scarf."], "Scarf")
+        assert record["url"] == "https://a.example/1.jpg"
+    # Only where no column is called as it should be, and where the user names no other.
+    as_csv([woo | {"description": "a blue scarf"}], tmp_path / "both.csv")
+    assert read(tmp_path / "both.csv").records["references"].to_pylist() == [["a blue scarf"]]
+    as_csv([woo | {"Text": "a green scarf"}], tmp_path / "mapped.csv")
+    mapped = read(tmp_path / "mapped.csv", columns={"description": "Text"})
+    assert mapped.records["references"].to_pylist() == [["a green scarf"]]
+    as_csv([woo | {"Id": "8"}], tmp_path / "twice.csv")
+    as_parquet([woo | {"Id": "8"}], tmp_path / "twice.parquet")
+    for name in ("twice.csv", "twice.parquet"):
+        with pytest.raises(UserError, match="has more than one column named id"):
+            read(tmp_path / name)
 
 
 def test_of_lines_that_begin_like_an_answer_none_is_lost_in_silence(tmp_path: Path) -> None:
