@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows import show
+from flows.champion import champions_catalog
 from flows.commands import source_of
 from flows.settings import SECTIONS, Settings, compose
 from flows.show import Shown
@@ -55,8 +56,14 @@ def describe(options: argparse.Namespace) -> Shown:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of fetching, reading and tracking; the model brings the others with it."""
-    settings, default = compose(file=options.config, assignments=options.assignments), Settings()
+    """The settings of fetching, reading and tracking; the model brings the others with it.
+
+    For the champion, a catalogue is read as the one that it learned from, unless the options say otherwise.
+    """
+    default = Settings()
+    if options.catalog is not None and options.model is None and (known := champions_catalog(options.workdir)):
+        default = replace(default, catalog=known)
+    settings = compose(preset=None, file=options.config, assignments=options.assignments, base=default)
     idle = [
         name for name in SECTIONS if name not in USED_SECTIONS and getattr(settings, name) != getattr(default, name)
     ]

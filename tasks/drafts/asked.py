@@ -1,5 +1,6 @@
 """What shall be described: pictures that a person names, or the products of a catalogue."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tasks.catalog.urls import without_secrets
 from tasks.pictures.address import Address, FileAddress, resolve
 from tasks.pictures.outcome import Failed
 
+logger = logging.getLogger(__name__)
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 
 
@@ -106,6 +108,11 @@ def products(catalog: Path, config: CatalogConfig, *, image_base_url: str, only_
     rejected = found.rejected.to_pylist()
     # A product of several rows, a picture or a size each, often has its description in one of them alone.
     described = {row["id"] for row in rejected if row["reason"] == HAS_DESCRIPTION}
+    if only_missing and not described:
+        logger.warning(
+            "no product of %s has a description in the column '%s': if another one holds them, name it with "
+            "--set catalog.columns.description=COLUMN", catalog.name, config.columns.get("description", "description"),
+        )  # fmt: skip
     asked = {}
     left_out: Counter[str] = Counter()
     for row in found.records.select(["record_id", "url", "title", "attr"]).to_pylist():

@@ -9,12 +9,15 @@ from typing import Any
 import mlflow
 import pytest
 
+from flows import describing
 from flows.champion import champions_settings
+from flows.cli import make_parser
 from flows.evaluation import the_same_again
 from flows.retraining import same_content
 from flows.settings import Settings
 from model.errors import UserError
 from model.picture import ImageConfig
+from tasks.catalog.reader import CatalogConfig
 from tasks.pictures.settings import FetchConfig
 from tasks.runs import Request, recorded, run_folder
 from tasks.scoring.config import ScoreConfig
@@ -80,6 +83,20 @@ def test_a_retraining_takes_the_champions_settings_not_the_latest_runs_nor_what_
         start_run(other.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
     taken = replace(SETTINGS, fetch=FetchConfig(concurrency=3), score=ScoreConfig(intervals=200))
     assert champions_settings(tmp_path) == taken
+
+
+def test_a_catalogue_to_describe_is_read_as_the_champions_was_unless_the_options_say_otherwise(tmp_path: Path) -> None:
+    shops = CatalogConfig(columns={"description": "body_html", "title": "name"}, cut_query=False)
+    registered(tmp_path, None, replace(SETTINGS, catalog=shops))
+
+    def reads(*options: str) -> CatalogConfig:
+        line = ["describe", "--workdir", str(tmp_path), "--catalog", "c.json", *options]
+        return describing._settings(make_parser().parse_args(line)).catalog
+
+    assert reads() == shops
+    assert reads("--set", "catalog.columns.title=label") == replace(shops, columns=shops.columns | {"title": "label"})
+    assert reads("--model", "another") == CatalogConfig()
+    assert reads("--workdir", str(tmp_path / "none")) == CatalogConfig()
 
 
 def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:

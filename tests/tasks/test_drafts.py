@@ -301,6 +301,22 @@ def test_a_product_that_has_its_description_in_another_of_its_rows_is_not_drafte
     assert found.left_out == {"duplicate id": 1}
 
 
+def test_that_no_product_has_a_description_is_told_as_another_column_may_hold_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "c.csv").write_text("id,image_url,text\nhat,0.png,A hat.\ncoat,1.png,A coat.\n")
+    for columns, count in (({}, 2), ({"description": "mistyped"}, 2), ({"description": "text"}, 0)):
+        caplog.clear()
+        config = CatalogConfig(columns=columns)
+        found = products(tmp_path / "c.csv", config, image_base_url=str(tmp_path), only_missing=True)
+        assert len(found.asked) == count
+        name = columns.get("description", "description")
+        told = f"no product of c.csv has a description in the column '{name}'"
+        assert [told in line for line in caplog.messages] == [True] * (count > 0)
+    products(tmp_path / "c.csv", CatalogConfig(), image_base_url=str(tmp_path), only_missing=False)
+    assert not caplog.messages
+
+
 def test_where_every_product_has_a_description_in_one_of_its_rows_there_is_nothing_to_draft(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("id,image_url,description\nhat,0.png,A hat.\nhat,,\nhat,ftp://a.example/b.png,\n")
     found = products(tmp_path / "c.csv", CatalogConfig(), image_base_url=str(tmp_path), only_missing=True)
