@@ -71,6 +71,19 @@ def test_prefects_servers_know_where_people_see_their_pages() -> None:
     assert variables["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
 
 
+def test_the_compose_file_waits_for_its_store_to_make_the_bucket_and_leaves_one_that_is_there(tmp_path: Path) -> None:
+    code = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]["bucket"]["command"][-1]
+    port = free_port()
+    variables = {**os.environ, **services.AWS, "MLFLOW_S3_ENDPOINT_URL": f"http://{LOOPBACK}:{port}"}
+    early = subprocess.Popen([sys.executable, "-c", code], env=variables)
+    time.sleep(3)
+    assert early.poll() is None, "it gave up before its store came"
+    with services.object_store(tmp_path, "another", port) as store:
+        assert early.wait(timeout=120) == 0
+        assert "<Name>models</Name>" in services.stored(store, "models")
+        subprocess.run([sys.executable, "-c", code], env=variables, check=True)
+
+
 @pytest.mark.acceptance
 @pytest.mark.timeout(2400)
 def test_every_command_of_the_operations_page_runs(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def postgresql(*databases: str) -> Iterator[str]:
 
 
 @contextmanager
-def object_store(folder: Path, bucket: str) -> Iterator[str]:
+def object_store(folder: Path, bucket: str, port: int | None = None) -> Iterator[str]:
     """An S3-compatible server with an empty bucket; gives its address."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
     with running(command, f"http://{LOOPBACK}:{port}", "/moto-api/", folder / "s3.log", variables=AWS) as address:
         request = urllib.request.Request(f"{address}/{bucket}", method="PUT")
