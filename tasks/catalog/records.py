@@ -136,10 +136,11 @@ class Extractor:
         return self.told_apart / max(1, self.looked_at)
 
     def _own_references(self, raw: dict[str, Any]) -> list[str]:
-        several = raw.get(self.descriptions)
-        if isinstance(several, list) and (texts := [text for each in several if (text := _description(each))]):
-            return texts
-        text = _description(raw.get(self.description)) or _description(several)
+        several, one = raw.get(self.descriptions), raw.get(self.description)
+        for each in (several, one):  # whichever is the list, as shops call it one or the other
+            if isinstance(each, list) and (texts := [text for value in each if (text := _description(value))]):
+                return texts
+        text = _description(one) or _description(several)
         return [text] if text else []
 
     def _detail(self, raw: dict[str, Any]) -> list[str]:

@@ -225,10 +225,12 @@ def test_an_empty_field_does_not_hide_a_filled_one(catalog_of: Callable[..., Cat
             {"id": 1, "image_url": "", "images": [url], "descriptions": [], "description": "one"},
             {"id": 2, "image_url": " ", "images": [{"0": url}], "description": "", "descriptions": "two"},
             {"id": 3, "image_url": url, "descriptions": ["", "<br>"], "description": "three"},
+            {"id": 4, "image_url": url, "description": ["four", "", "fourth"]},
+            {"id": 5, "image_url": url, "descriptions": [], "description": ["five"]},
         ]
     )
     assert catalog.records.select(["url", "references"]).to_pylist() == [
-        {"url": url, "references": [text]} for text in ("one", "two", "three")
+        {"url": url, "references": texts} for texts in (["one"], ["two"], ["three"], ["four", "fourth"], ["five"])
     ]
 
 
