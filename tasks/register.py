@@ -15,6 +15,7 @@ from tasks.scoring.report import ScoreReport
 from tasks.step import RETRIED
 from tasks.tracking import TrackedRun
 from tasks.tracking.facts import prefect_tags
+from tasks.train import NOTE_PICTURE
 
 
 @task(name="register model", **RETRIED)
@@ -45,4 +46,4 @@ def write_note(tracked: TrackedRun, scores: ScoreReport, facts: Mapping[str, str
         facts=facts,
         links={"Prefect run": prefect} if prefect else {},
     )
-    tracked.log_note(note)
+    tracked.log_note(note, picture=NOTE_PICTURE)

@@ -16,7 +16,7 @@ from model.training import EpochReport
 from model.training import train as train_captioner
 from tasks.drafts.calibrate import calibrate
 from tasks.figures.curves import draw_curves
-from tasks.figures.epochs import Seen, draw_epoch
+from tasks.figures.epochs import PANELS_IN_A_NOTE, Seen, draw_epoch
 from tasks.figures.training_batch import draw_training_batch
 from tasks.manifest import read_manifest, write_manifest
 from tasks.progress import changing_progress, progress
@@ -28,7 +28,8 @@ from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
 from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
 
-SHOWN_PRODUCTS = 16
+SHOWN_PRODUCTS, NOTED_PRODUCTS = 16, 3
+NOTE_PICTURE = "figures/where_it_looks.png"
 logger = logging.getLogger(__name__)
 
 
@@ -102,9 +103,12 @@ def train(
             device=config.device,
             on_progress=bar.reach,
         )
-    path = run_dir / "figures" / "validation_products"
-    best = shown.draw(result.model_dir, path, title=f"Written by the best model, of epoch {result.best_epoch}")
-    tracked.log_files([best], "figures")
+    title = f"Written by the best model, of epoch {result.best_epoch}"
+    best = shown.draw(result.model_dir, run_dir / "figures" / "validation_products", title=title)
+    # MLflow's page begins at step 0: there stands the model that was kept.
+    tracked.log_picture(best, key="pictures/validation products", step=0)
+    few = shown.draw_few(result.model_dir, run_dir / NOTE_PICTURE)
+    tracked.log_files([best, few], "figures")
     curves = draw_curves(
         tracked.history(), run_dir / "figures", best_epoch=result.best_epoch, chosen_by=TITLES[config.monitor]
     )
@@ -175,9 +179,16 @@ class Shown:
 
     def draw(self, model_dir: Path, path: Path, *, title: str) -> Path:
         """Describe them with a model and draw what it wrote, and where it looked at each word."""
-        found = Describer.load(model_dir, device=self.device).describe(self.pictures, self.search)
-        products = [
+        return draw_epoch(self._seen(model_dir, SHOWN_PRODUCTS), path, title=title)
+
+    def draw_few(self, model_dir: Path, path: Path) -> Path:
+        """The first of them, as narrow as a run's note is."""
+        title = "What it writes for validation products"
+        return draw_epoch(self._seen(model_dir, NOTED_PRODUCTS), path, title=title, panels_a_row=PANELS_IN_A_NOTE)
+
+    def _seen(self, model_dir: Path, count: int) -> list[Seen]:
+        found = Describer.load(model_dir, device=self.device).describe(self.pictures[:count], self.search)
+        return [
             Seen(picture=picture, words=one.words, attention=one.attention, reference=reference)
-            for picture, one, reference in zip(self.pictures, found, self.references, strict=True)
+            for picture, one, reference in zip(self.pictures, found, self.references, strict=False)
         ]
-        return draw_epoch(products, path, title=title)

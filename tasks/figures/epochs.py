@@ -23,7 +23,9 @@ WORD_PX = 20
 WORD_LETTERS = 12  # have room above a panel
 LINE_PX = 24
 PANELS_A_ROW = 11
+PANELS_IN_A_NOTE = 5  # MLflow shows a note's pictures at their own size, in a column of some 700 px
 MARGIN_PX = 14
+LETTER_PX, SMALL_LETTER_PX = 10.25, 8.06  # in the mean, with some room
 INK, GREY = "#222222", "#777777"
 
 
@@ -37,10 +39,10 @@ class Seen:
     reference: str
 
 
-def draw_epoch(products: Sequence[Seen], path: Path, *, title: str) -> Path:
+def draw_epoch(products: Sequence[Seen], path: Path, *, title: str, panels_a_row: int = PANELS_A_ROW) -> Path:
     """Draw all products, one below the other, as one PNG."""
-    blocks = [_block(product) for product in products]
-    width = 2 * MARGIN_PX + (PANELS_A_ROW + 1) * (PANEL_PX + GAP_PX)
+    blocks = [_block(product, panels_a_row) for product in products]
+    width = 2 * MARGIN_PX + (panels_a_row + 1) * (PANEL_PX + GAP_PX)
     height = 2 * MARGIN_PX + 34 + sum(block.height + 16 for block in blocks)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
@@ -55,14 +57,15 @@ def draw_epoch(products: Sequence[Seen], path: Path, *, title: str) -> Path:
     return target
 
 
-def _block(product: Seen) -> Image.Image:
+def _block(product: Seen, panels_a_row: int) -> Image.Image:
     """The product at the left; beside it the description, its reference and a panel for each word."""
     panels = list(zip(product.words, product.attention, strict=True))
-    rows = max(1, -(-len(panels) // PANELS_A_ROW))
-    written = fill(" ".join(product.words) or "(nothing)", 118).splitlines()
-    reference = shorten(f"reference: {product.reference}", 150)
+    rows = max(1, -(-len(panels) // panels_a_row))
+    room_px = panels_a_row * (PANEL_PX + GAP_PX)
+    written = fill(" ".join(product.words) or "(nothing)", int(room_px / LETTER_PX)).splitlines()
+    reference = shorten(f"reference: {product.reference}", int(room_px / SMALL_LETTER_PX))
     head = LINE_PX * len(written) + LINE_PX
-    width = (PANELS_A_ROW + 1) * (PANEL_PX + GAP_PX)
+    width = room_px + PANEL_PX + GAP_PX
     block = Image.new("RGB", (width, head + rows * (PANEL_PX + WORD_PX + GAP_PX)), "white")
     draw = ImageDraw.Draw(block)
     left = PANEL_PX + GAP_PX
@@ -71,8 +74,8 @@ def _block(product: Seen) -> Image.Image:
         draw.text((left, LINE_PX * number), line, fill=INK, font=_font(line, 16, bold=True))
     draw.text((left, LINE_PX * len(written)), reference, fill=GREY, font=_font(reference, 14))
     for number, (word, weights) in enumerate(panels):
-        x = left + number % PANELS_A_ROW * (PANEL_PX + GAP_PX)
-        y = head + number // PANELS_A_ROW * (PANEL_PX + WORD_PX + GAP_PX)
+        x = left + number % panels_a_row * (PANEL_PX + GAP_PX)
+        y = head + number // panels_a_row * (PANEL_PX + WORD_PX + GAP_PX)
         shown = cut(word, WORD_LETTERS)
         draw.text((x + PANEL_PX / 2, y + WORD_PX - 4), shown, fill=INK, font=_font(shown, 14), anchor="ms")
         block.paste(_panel(overlay(product.picture, weights)), (x, y + WORD_PX))

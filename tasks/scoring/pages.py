@@ -11,14 +11,17 @@ from tasks.scoring.config import CONSTANT, SHUFFLED, TITLES
 from tasks.scoring.report import ScoreReport
 
 SHOWN = 3
-NOTE_CHARACTERS = 8000  # MLflow cuts a longer note of a run, wherever that is
+NOTE_CHARACTERS = 7800  # MLflow cuts a note of more than 8,000, wherever that is; a picture's address is added
 NOTED = {"bertscore": "BERTScore", "meteor": "METEOR"}
 WRITERS = {
     CONSTANT: "one sentence for all: the training sentence closest to the others",
     SHUFFLED: "the model, pictures shuffled",
     "ceiling": "ceiling: a writer who knows every attribute",
 }
-PLACES = "Charts and pictures by epoch: *Model metrics*. Tables, figures, reports: *Artifacts*. The model: *Models*."
+PLACES = (
+    "Charts, and pictures by epoch (step 0: the model that was kept): *Model metrics*; all parameters stand above a "
+    "picture until its menu's *Configure* hides them. Tables, figures, reports: *Artifacts*. The model: *Models*."
+)
 REST = "… The rest did not fit here: `predictions.json` and `scores`, in *Artifacts*."
 SHORT = {CONSTANT: "one sentence for all", SHUFFLED: "pictures shuffled"}
 

@@ -197,9 +197,9 @@ class TrackedRun:
         """Log a table (from a Parquet file) that the run page shows row by row."""
         self._keep("table", path=self._kept(parquet), name=name)
 
-    def log_note(self, markdown: str) -> None:
-        """The run's description: what its page shows first."""
-        self.log_tags({"mlflow.note.content": markdown})
+    def log_note(self, markdown: str, picture: str = "") -> None:
+        """The run's description: what its page shows first. `picture` ends it: a file among the artifacts, if given."""
+        self._keep("note", markdown=markdown, picture=picture)
 
     def register_model(
         self, model_dir: Path, *, step: int, card: str, example: Path | None = None, **facts: Any

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from model.errors import UserError, first_line
 from model.files import read_json, write_json
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RUN_FOLDER_TAG = "ec-descr-gen.run"
+NOTE_TAG = "mlflow.note.content"
 RUN_ID_FILE = "mlflow_run.json"
 MAX_PARAM_CHARS = 6000
 DATABASE_ATTEMPTS = 3  # MLflow's own 10 are pauses of 101 s together
@@ -205,6 +207,12 @@ class Store:
 
     def _tags(self, run_id: str, entry: Entry) -> None:
         self._set_tags(run_id, entry.values)
+
+    def _note(self, run_id: str, entry: Entry) -> None:
+        note, picture = entry.values["markdown"], entry.values["picture"]
+        if picture:  # beside the page, wherever that is: MLflow's server hands its runs' files out there
+            note += f"\n\n![{picture}](get-artifact?{urlencode({'path': picture, 'run_uuid': run_id})})"
+        self._set_tags(run_id, {NOTE_TAG: note})
 
     def _set_tags(self, run_id: str, tags: Mapping[str, Any]) -> None:
         from mlflow.entities import RunTag

@@ -113,6 +113,14 @@ def test_the_mlflow_run_can_be_read_back(result: dict[str, Any]) -> None:
     assert found.data.metrics["test/bleu_4"] == pytest.approx(result["scores"]["test"]["bleu_4"])
     figures = {Path(file.path).name for file in client.list_artifacts(found.info.run_id, "figures")}
     assert {"loss.png", "bleu.png", "cider_d.png", "bertscore.png"} <= figures
+    [noted] = re.findall(
+        r"!\[.*\]\(get-artifact\?path=figures%2F(\S+)&run_uuid=(\w+)\)", found.data.tags["mlflow.note.content"]
+    )
+    assert noted[0] in figures
+    assert noted[1] == found.info.run_id
+    images = [Path(file.path).name for file in client.list_artifacts(found.info.run_id, "images")]
+    shown = {name.split("+")[2] for name in images if name.startswith("pictures~validation products+step+")}
+    assert shown == {"0", "1"}, "MLflow's page begins at step 0: there stands the model that was kept"
     scored = client.get_metric_history(found.info.run_id, "validation/bertscore_f1")
     assert [metric.step for metric in scored] == [1, 2, 3], "asked for at each epoch"
     assert "test/bertscore_f1" in found.data.metrics

@@ -201,6 +201,9 @@ def test_validation_products_are_drawn_beside_their_words(tmp_path: Path) -> Non
         assert image.width > 1000
         assert image.height > 4 * 130
     assert draw_epoch(products, tmp_path / "epoch", title="Validation products after epoch 3").read_bytes() == first
+    with Image.open(draw_epoch(products, tmp_path / "few", title="Few", panels_a_row=5)) as narrow:
+        assert narrow.width < 700, "MLflow's column for a note is no wider"
+        assert narrow.height > image.height
 
 
 def test_sheets_hold_every_card(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def test_parameters_tags_and_metrics_are_read_back(workdir: Path) -> None:
     assert found.data.tags["dataset.id"] == "d1"
     assert found.data.tags["kind"] == "any name will do"
     assert found.data.tags["mlflow.note.content"] == "**note**"
+    run.log_note("**note**", picture="figures/some 1.png")
+    shown = stored(run).data.tags["mlflow.note.content"]
+    address = f"get-artifact?path=figures%2Fsome+1.png&run_uuid={run.run_id}"
+    assert shown == f"**note**\n\n![figures/some 1.png]({address})"
     assert "empty" not in found.data.tags
     assert found.data.metrics == {"train/loss": 1.0, "test/bleu_4": 0.5}
     read = {one.dataset.name: (one.dataset, one.tags[0].value) for one in found.inputs.dataset_inputs}

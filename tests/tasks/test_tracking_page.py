@@ -6,18 +6,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flows.settings import Settings
 from model.describer import Describer
 from model.directory import read_config
 from model.picture import ImageConfig
 from model.settings import SearchConfig
 from tasks.figures.curves import draw_curves
-from tasks.figures.epochs import Seen, draw_epoch
+from tasks.figures.epochs import PANELS_IN_A_NOTE, Seen, draw_epoch
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import evaluate_model
 from tasks.scoring.pages import model_card, run_note
 from tasks.scoring.products import Pictures, read_products
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.facts import environment_tags
+from tasks.train import NOTE_PICTURE
 from tests.browser import Page, browser, missing
 from tests.tasks.mlflow_server import server
 from tests.tasks.shapes import SIZE_PX, make_dataset, train_model
@@ -36,7 +38,7 @@ def tracked(workdir: Path) -> TrackedRun:
         TrackingConfig(system_metrics=False),
         run_dir=workdir / "runs" / "r1",
         name="shapes",
-        parameters={"train": {"epochs": 20}},
+        parameters=Settings().nested(),  # all of them, as a real run has: MLflow shows them above each picture
         tags=environment_tags(),
     )
     for report in trained.history:
@@ -54,6 +56,8 @@ def tracked(workdir: Path) -> TrackedRun:
     run.log_picture(
         draw_epoch(seen, figures / "epoch", title="Validation products"), key="pictures/validation products", step=0
     )
+    few = draw_epoch(seen[:3], run.run_dir / NOTE_PICTURE, title="Some", panels_a_row=PANELS_IN_A_NOTE)
+    run.log_files([few], "figures")
     evaluated = evaluate_model(
         trained.model_dir, read_products(dataset, data="shapes"), search=SEARCH, config=ScoreConfig(bertscore="never")
     )
@@ -61,7 +65,8 @@ def tracked(workdir: Path) -> TrackedRun:
     predictions: pd.DataFrame = evaluated.predictions
     predictions.to_parquet(run.run_dir / "predictions.parquet")
     run.log_table(run.run_dir / "predictions.parquet", "predictions.json")
-    run.log_note(run_note(evaluated.report, predictions, title="Coloured shapes", facts={"epochs": 20}, links={}))
+    note = run_note(evaluated.report, predictions, title="Coloured shapes", facts={"epochs": 20}, links={})
+    run.log_note(note, picture=NOTE_PICTURE)
     card = model_card(evaluated.report, name="shop", config=read_config(trained.model_dir), facts={"dataset": "shapes"})
     assert run.register_model(trained.model_dir, step=trained.best_epoch, card=card) is not None
     assert run.end()
@@ -97,6 +102,12 @@ def test_the_run_page_shows_note_charts_and_pictures(tmp_path: Path) -> None:
         for words in ("95 % interval", "one sentence for all", "pictures shuffled", "Best", "Worst", "reference: "):
             assert words in text, words
         assert "ec-descr-gen" in text
+        noted = (
+            "return [...document.images].filter(e => e.src.includes('figures%2F')).map(e => [e.naturalWidth, WIDTH])"
+        )
+        room = "e.closest('div').parentElement.clientWidth"
+        [[width, column]] = page.wait(lambda page: [one for one in page.run(noted.replace("WIDTH", room)) if one[0]])
+        assert 500 < width <= column, "the picture is there, and no wider than its column"
         keep(page, "overview")
 
         page.open(f"{base}/model-metrics")
