@@ -1,14 +1,18 @@
 """Behind a proxy: what goes through it, what does not, and that its own failures decide nothing."""
 
+import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from model.errors import RunError
 from tasks.pictures.chunk_files import existing_chunks
+from tasks.pictures.proxies import Proxies
 from tasks.pictures.settings import FetchConfig
 from tests.tasks.faulty_server import FaultyServer
 from tests.tasks.pictures_dataset import Dataset
@@ -85,3 +89,35 @@ def test_a_proxy_that_is_not_there_is_an_outage(monkeypatch: pytest.MonkeyPatch,
     dataset = Dataset(tmp_path, config=CONFIG).write_sample({"train": [f"{SHOP}/ok/{n}" for n in range(9)]})
     with pytest.raises(RunError, match=r"\d of 9 pictures .*\(proxy \d\)"):
         dataset.fetch()
+
+
+@pytest.mark.parametrize("value", ["socks5://127.0.0.1:1080", "http://[bad", "http://"])
+def test_a_proxy_of_a_form_that_is_not_known_here_is_passed_over(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", value)
+    monkeypatch.setenv("https_proxy", "proxy.example:3128")
+    proxies = Proxies()
+    assert proxies.proxy(URL("http://shop.example/1.jpg")) is None
+    assert proxies.proxy(URL("https://shop.example/1.jpg")) == URL("http://proxy.example:3128")
+
+
+def test_a_name_is_private_if_one_of_its_addresses_is_and_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def two_addresses(host: str, *_: object, **__: object) -> object:
+        asked.append(host)
+        time.sleep(0.1)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 0)) for ip in ("93.184.216.34", "10.1.2.3")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
+
+    async def ask() -> list[object]:
+        proxies = Proxies()
+        first, second = (asyncio.create_task(proxies.is_private(URL(f"http://shop.example/{n}"))) for n in "12")
+        await asyncio.sleep(0.05)
+        first.cancel()  # as when its request has timed out: the other's goes on
+        return [*await asyncio.gather(first, second, return_exceptions=True)]
+
+    cancelled, private = asyncio.run(ask())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert private is True
+    assert asked == ["shop.example"]
