@@ -5,6 +5,7 @@ import base64
 import errno
 import logging
 import os
+import shutil
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from yarl import URL
@@ -28,6 +30,7 @@ from tasks.pictures.client import LARGE_AT_ONCE, Client
 from tasks.pictures.fetcher import Fetcher, shared_fetcher
 from tasks.pictures.hosts import Host
 from tasks.pictures.outcome import Failed
+from tasks.pictures.reuse import find_reusable
 from tasks.pictures.selection import next_chunks
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.stream import stream_pictures
@@ -118,6 +121,57 @@ def test_a_host_some_of_whose_earlier_pictures_have_gone_is_alive_all_the_same(
     urls = {"train": [*numbered(8)["train"], "/500/1"]}  # two of them are new
     dataset = Dataset(tmp_path / "b", base=server.base, config=CONFIG, earlier=[tmp_path / "a"])
     assert dataset.write_sample(urls).fetch().reasons == [""] * 8 + ["http_5xx"]
+
+
+def test_a_host_whose_first_pictures_have_gone_since_is_alive_by_its_others(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = {"train": [*numbered(8)["train"], "/500/1"]}
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(urls)
+    dataset.fetch_each(dataset.next_chunks())
+    server.gone = {f"/ok/{number}" for number in range(3)}
+    assert dataset.fetch().reasons == [""] * 8 + ["http_5xx"]
+
+
+def test_what_came_now_proves_more_than_what_an_earlier_dataset_had(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=150)
+    earlier = Dataset(tmp_path / "a", base=server.base, config=config).write_sample(numbered(120)).fetch()
+    earlier.pack()
+    server.gone = {f"/ok/{number}" for number in range(120)}
+    urls = {"train": [*numbered(122)["train"], "/500/1"]}
+    dataset = Dataset(tmp_path / "b", base=server.base, config=config, earlier=[earlier.folder])
+    assert dataset.write_sample(urls).fetch().reasons == [""] * 122 + ["http_5xx"]
+
+
+def test_pictures_of_any_chunk_prove_that_their_host_is_alive(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=2)
+    urls = {"train": ["/ok/0", "/ok/1", "/500/2"]}
+    assert Dataset(tmp_path, base=server.base, config=config).write_sample(urls).fetch().reasons == [
+        "", "", "http_5xx",
+    ]  # fmt: skip
+
+
+def test_a_witness_is_asked_although_its_host_is_being_left_alone(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(
+        CONFIG, chunk_rows=66, attempts=1, breaker_failures=3, breaker_s=30, concurrency_per_host=1, backoff_s=1e-6
+    )
+    urls = {"train": [*numbered(60)["train"], *numbered(6, "500")["train"]]}
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+    dataset.fetch_each(dataset.next_chunks())
+    with shared_fetcher(config, server.base):  # a later run, for which the host has not answered yet
+        assert dataset.fetch().reasons == [""] * 60 + ["http_5xx"] * 6
+
+
+def test_an_outage_names_the_host_that_is_silent_and_no_other(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=50, allow_private_hosts=True)
+    with FaultyServer() as shop:
+        there = f"http://localhost:{shop.port}"
+        urls = {"train": [*numbered(40)["train"], "/500/1", f"{there}/ok/1", f"{there}/500/2"]}
+        dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+        dataset.fetch_each(dataset.next_chunks())
+        shop.down = True
+        with pytest.raises(RunError, match=r"^localhost gave pictures before and gives none now"):
+            dataset.fetch()
 
 
 def test_an_answer_that_nobody_foresaw_costs_its_own_picture_alone(
@@ -488,6 +542,40 @@ def test_a_full_disk_under_a_picture_is_one_clear_line(
         dataset.fetch()
 
 
+def test_nothing_is_asked_for_that_the_disk_has_no_room_for(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(numbered(5))
+    chunks, needed = dataset.next_chunks(), 5 * 3 * 16 * 16
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("tasks.pictures.chunks.shutil.disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(RunError, match="is full: free some space, then resume"):
+        dataset.fetch_each(chunks)
+    assert not server.asked
+    monkeypatch.setattr("tasks.pictures.chunks.shutil.disk_usage", lambda _: usage._replace(free=needed))
+    dataset.fetch_each(chunks)
+    assert dataset.reasons == [""] * 5
+
+
+def test_a_chunk_asked_for_again_counts_what_came_now_and_leaves_no_file_open(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = {"train": [*numbered(3)["train"], "/503-twice/3"]}
+    config = replace(CONFIG, attempts=1)
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample(urls)
+    with shared_fetcher(config, server.base):
+        dataset.fetch_each(dataset.next_chunks())
+        before = psutil.Process().num_fds()
+        while chunks := dataset.next_chunks():
+            dataset.fetch_each(chunks)
+        assert psutil.Process().num_fds() <= before
+    first, *_, last = dataset.summaries
+    assert (first.fetched, first.reused, first.passing) == (3, 0, {"http_5xx": 1})
+    assert (last.fetched, last.reused, last.failed) == (0, 3, {"http_5xx": 1})
+    assert first.bytes == sum(len(jpeg(number)) for number in range(3))
+    assert last.bytes == 0
+
+
 def test_a_host_that_is_named_later_is_asked_after_all(server: FaultyServer, tmp_path: Path) -> None:
     urls = {"train": [f"{server.base}/ok/{number}" for number in range(3)]}
     assert Dataset(tmp_path).write_sample(urls).fetch().reasons == ["private_address"] * 3
@@ -526,7 +614,10 @@ def test_addresses_that_are_not_of_the_public_internet_are_known(address: str) -
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
+)
 def test_addresses_of_the_public_internet_are_known(address: str) -> None:
     assert is_public(address)
 
@@ -738,6 +829,48 @@ def test_a_damaged_earlier_dataset_is_fetched_anew(server: FaultyServer, damage:
     packed = again.write_sample(numbered(3)).fetch().pack()
     assert packed.digest == first.digest
     assert packed.reused == (2 if damage in {"pixels", "shorter"} else 0)
+
+
+@pytest.mark.parametrize("lack", ["never came", "was lost"])
+def test_a_picture_that_one_earlier_dataset_lacks_is_taken_from_another(
+    server: FaultyServer, lack: str, tmp_path: Path
+) -> None:
+    there = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
+    there.pack()
+    server.gone = set(numbered(3)["train"]) if lack == "never came" else set()
+    lacking = Dataset(tmp_path / "b", base=server.base, config=CONFIG).write_sample(numbered(3)).fetch()
+    if lack == "was lost":
+        next(existing_chunks(lacking.folder, lacking.image)).pixels.unlink()
+    again = Dataset(tmp_path / "c", base=server.base, config=CONFIG, earlier=[lacking.folder, there.folder])
+    assert again.write_sample(numbered(3)).fetch().pack().reused == 3
+
+
+def test_pictures_are_taken_from_packed_and_unpacked_datasets_at_once(server: FaultyServer, tmp_path: Path) -> None:
+    some = numbered(6)["train"]
+    packed = Dataset(tmp_path / "a", base=server.base, config=CONFIG).write_sample({"train": some[:3]}).fetch()
+    packed.pack()
+    unpacked = Dataset(tmp_path / "b", base=server.base, config=CONFIG).write_sample({"train": some[3:]}).fetch()
+    again = Dataset(tmp_path / "c", base=server.base, config=CONFIG, earlier=[packed.folder, unpacked.folder])
+    assert again.write_sample({"train": some}).fetch().pack().reused == 6
+
+
+@pytest.mark.parametrize("earlier_is_packed", [True, False])
+def test_an_earlier_dataset_that_is_removed_meanwhile_costs_its_pictures_alone(
+    server: FaultyServer, earlier_is_packed: bool, tmp_path: Path
+) -> None:
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG).write_sample(numbered(1)).fetch()
+    [outcome] = next(existing_chunks(tmp_path, dataset.image)).read_outcomes()[0]
+    if earlier_is_packed:
+        dataset.pack()
+    [found] = find_reusable([tmp_path], {outcome.url_key}, dataset.image).values()
+    assert found.read() is not None
+    before = psutil.Process().num_fds()
+    assert found.read() is not None
+    assert psutil.Process().num_fds() <= before
+    shutil.rmtree(tmp_path)
+    if isinstance(found.source, PictureStore):
+        found.source.close()
+    assert found.read() is None
 
 
 def test_with_the_right_base_what_failed_under_a_wrong_one_is_asked_again(server: FaultyServer, tmp_path: Path) -> None:

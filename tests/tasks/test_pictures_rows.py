@@ -2,22 +2,25 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from model.errors import RunError, UserError
 from model.picture import ImageConfig, decode
-from model.store import PictureStore
+from model.store import PictureStore, StoreInfo
 from tasks.pictures.chunk_files import Chunk, ChunkFile, chunks_folder, existing_chunks
 from tasks.pictures.chunks import HOPELESS_ROWS
 from tasks.pictures.outcome import Outcome
-from tasks.pictures.pack import update_digest
+from tasks.pictures.pack import BLOCKS_AHEAD, update_digest
 from tasks.pictures.room import bytes_needed, check_room
 from tasks.pictures.selection import Split, select
 from tasks.pictures.settings import FetchConfig
@@ -102,11 +105,52 @@ def test_the_dataset_s_digest_knows_a_row_s_id_split_captions_and_pixels() -> No
 
 def test_compressed_or_not_the_dataset_is_the_same(server: FaultyServer, tmp_path: Path) -> None:
     digests = set()
-    for compression in ("none", "lzf", "gzip"):
+    for compression, filter_name in (("none", None), ("lzf", "lzf"), ("gzip", "gzip")):
         config = replace(CONFIG, compression=compression)
         dataset = Dataset(tmp_path / compression, base=server.base, config=config)
         digests.add(dataset.write_sample({"train": ["/ok/1", "/ok/2"]}).fetch().pack().digest)
+        with h5py.File(dataset.folder / "train.h5") as file:
+            assert file["images"].compression == filter_name
     assert len(digests) == 1
+
+
+def test_the_stores_say_how_their_pictures_were_resized(server: FaultyServer, tmp_path: Path) -> None:
+    image = ImageConfig(size_px=17, resize="pad")
+    Dataset(tmp_path, base=server.base, image=image).write_sample({"train": ["/ok/1"]}).fetch().pack()
+    for name, rows in (("train.h5", 1), ("test.h5", 0)):
+        assert PictureStore(tmp_path / name).info == StoreInfo(
+            rows=rows, size_px=17, resize="pad", fingerprint="fingerprint", dataset_id="dataset"
+        )
+
+
+def test_packing_reads_few_pictures_ahead_and_leaves_no_file_open(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.pictures.pack.BLOCK_ROWS", 1)
+    read = 0
+    ahead: list[int] = []
+    read_picture, write = ChunkFile.read_picture, update_digest
+
+    def counted_read(*arguments: Any) -> Any:
+        nonlocal read
+        read += 1
+        return read_picture(*arguments)
+
+    def slow_write(*arguments: Any) -> None:
+        time.sleep(0.01)  # so that the reader is always as far ahead as it may be
+        ahead.append(read - len(ahead))
+        write(*arguments)
+
+    dataset = Dataset(tmp_path, base=server.base, config=CONFIG)
+    dataset.write_sample({"train": [f"/ok/{number}" for number in range(20)]}).fetch()
+    monkeypatch.setattr(ChunkFile, "read_picture", counted_read)
+    monkeypatch.setattr("tasks.pictures.pack.update_digest", slow_write)
+    dataset.pack(clean=False)  # what Python and its libraries open but once is open now
+    read, ahead[:], before = 0, [], psutil.Process().num_fds()
+    dataset.pack(clean=False)
+    assert psutil.Process().num_fds() <= before
+    assert len(ahead) == 20
+    assert max(ahead) <= BLOCKS_AHEAD + 1
 
 
 def test_when_the_reserve_is_used_up_there_are_fewer_rows_and_exact_makes_it_an_error(
