@@ -207,6 +207,21 @@ def test_where_nothing_comes_at_all_the_rest_of_the_catalogue_is_left_alone(
     assert HOPELESS_ROWS < server.asked.total() <= 2 * HOPELESS_ROWS  # the first were so few that it may be chance
 
 
+def test_where_some_pictures_may_still_come_not_all_is_hopeless(server: FaultyServer, tmp_path: Path) -> None:
+    config = replace(CONFIG, chunk_rows=HOPELESS_ROWS, breaker_failures=100)
+    urls = [f"/404/{number}" for number in range(HOPELESS_ROWS - 3)] + [f"/503-twice/{number}" for number in range(3)]
+    dataset = Dataset(tmp_path, base=server.base, config=config).write_sample({"train": urls})
+    assert dataset.fetch().pack().rows["train"] == 3
+
+
+def test_what_failed_under_another_base_is_asked_for_as_often_as_anything_new(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    urls = {"train": [*(f"ok/{number}" for number in range(9)), "503-twice/9"]}
+    Dataset(tmp_path, base=f"{server.base}/404", config=CONFIG).write_sample(urls).fetch()
+    assert Dataset(tmp_path, base=f"{server.base}/", config=CONFIG).fetch().reasons == [""] * 10
+
+
 def test_a_dataset_without_test_rows_has_an_empty_test_store(server: FaultyServer, tmp_path: Path) -> None:
     Dataset(tmp_path, base=server.base, config=CONFIG).write_sample({"train": ["/ok/1"]}).fetch().pack()
     assert len(PictureStore(tmp_path / "test.h5")) == 0
