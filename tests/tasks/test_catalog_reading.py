@@ -218,6 +218,24 @@ def test_several_references_and_given_splits_are_kept(catalog_of: Callable[..., 
     assert catalog.rejected_by_reason == {"unknown split": 1, "no split, where others have one": 1}
 
 
+def test_splits_are_known_by_all_their_usual_names(catalog_of: Callable[..., Catalog]) -> None:
+    names = {"train": ("train", "Training"), "validation": ("val", "valid", "VALIDATION", " dev"), "test": ("test",)}
+    rows = [(split, name) for split, some in names.items() for name in some]
+    catalog = catalog_of(
+        [
+            {"id": n, "image_url": f"https://a.b/{n}", "description": "d e", "split": row[1]}
+            for n, row in enumerate(rows)
+        ]
+    )
+    assert catalog.records["split"].to_pylist() == [split for split, _ in rows]
+
+
+def test_attributes_may_be_named_and_a_title_that_is_no_text_is_none(catalog_of: Callable[..., Catalog]) -> None:
+    record = {"id": 1, "image_url": "https://a.b/c", "description": "d e"}
+    catalog = catalog_of([{**record, "attr": {"colour": "red", "size": 4, "fit": " slim "}, "title": {"en": "Shirt"}}])
+    assert catalog.records.select(["attr", "title"]).to_pylist() == [{"attr": ["red", "slim"], "title": ""}]
+
+
 def test_an_empty_field_does_not_hide_a_filled_one(catalog_of: Callable[..., Catalog]) -> None:
     url = "https://cdn.example/a.jpg"
     catalog = catalog_of(
