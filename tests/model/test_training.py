@@ -193,6 +193,32 @@ def test_the_average_forgets_the_beginning_first_and_then_at_its_decay() -> None
     assert model.weight.item() == 4.0
 
 
+def test_the_average_comes_back_from_a_checkpoint_and_the_weights_from_an_interruption() -> None:
+    def weight_of(model: torch.nn.Sequential) -> torch.Tensor:
+        weight: torch.Tensor = model.state_dict()["0.weight"]
+        return weight
+
+    def averaged(steps: int) -> tuple[torch.nn.Sequential, WeightAverage]:
+        model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))  # it counts its batches
+        average = WeightAverage(model, 0.9)
+        for step in range(steps):
+            weight_of(model).fill_(step)
+            average.update()
+        return model, average
+
+    model, average = averaged(5)
+    with pytest.raises(KeyboardInterrupt), average.applied():
+        raise KeyboardInterrupt
+    assert weight_of(model).item() == 4.0
+    other, resumed = averaged(0)
+    resumed.load_state_dict(average.state_dict())
+    for one, its_average in ((model, average), (other, resumed)):
+        weight_of(one).fill_(7.0)
+        its_average.update()
+    with average.applied(), resumed.applied():
+        assert weight_of(other).item() == weight_of(model).item() != 7.0
+
+
 def test_the_word_head_asks_the_whole_and_some_place_for_each_word_and_for_no_padding() -> None:
     torch.manual_seed(0)
     head, grid = WordHead(encoder_size=4, vocabulary_size=6), random_grid(2, encoder_size=4, dtype=torch.float32)
