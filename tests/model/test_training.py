@@ -26,14 +26,14 @@ from torch import Tensor
 
 from model.average import WeightAverage
 from model.captioner import Captioner
-from model.checkpoint import STATE, save_checkpoint
+from model.checkpoint import STATE, newest_checkpoint, save_checkpoint
 from model.dataset import Pictures, read_splits
 from model.describer import Describer
 from model.device import as_before, choose_precision, out_of_memory_says
 from model.directory import add_facts, load_model, read_config
 from model.encoder import Encoder
 from model.errors import RunError, UserError
-from model.files import sha256_file
+from model.files import CHECKPOINT_PREFIX, sha256_file
 from model.metrics.bleu import bleu
 from model.report import EpochReport
 from model.schedule import WARM_UP, Plateau, cosine
@@ -622,6 +622,16 @@ def test_a_damaged_checkpoint_is_one_clear_line(data: Path, tmp_path: Path, name
         run_training(data, tmp_path / "run", epochs=2)
     assert str(checkpoint) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_a_kill_left_half_written_is_removed_and_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:
+    names = [f"{CHECKPOINT_PREFIX}0001-000000", f"{CHECKPOINT_PREFIX}0002-000000"]
+    for name in (*names, f".{CHECKPOINT_PREFIX}0003-000000.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.safetensors").touch()
+    assert newest_checkpoint(tmp_path) == tmp_path / names[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert newest_checkpoint(tmp_path / "no run yet") is None
 
 
 def test_checkpoints_hold_no_pickled_code(data: Path, tmp_path: Path) -> None:
