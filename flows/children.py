@@ -107,6 +107,7 @@ class Child:
         if self.restarts > MAX_RESTARTS:
             raise RunError(f"{self.name} ended {self.restarts} times: see {self.log}")
         logger.warning("%s ended (exit code %d): starting it again", self.name, self.process.returncode)
+        self.stop()  # of what has ended, its pipe
         time.sleep(min(2**self.restarts - 1, 30))
         self.start()
 
