@@ -1,6 +1,7 @@
 """Scores any model on any catalogue, beside the champion."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,12 @@ def the_same_again(run: OpenRun, registry: Registry, model: str) -> str:
     return str(facts["model_uri"])
 
 
+def as_the_models_own(settings: Settings, config: Mapping[str, Any]) -> Settings:
+    """What a model's `config.json` decides of the data: the same pictures, the same products in its training split."""
+    sample = replace(settings.sample, split_seed=config.get("split_seed", settings.sample.split_seed))
+    return replace(settings, image=ImageConfig(**config["image"]), sample=sample)
+
+
 def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     request = run.record.request
     model, split, beam_size = (request.options[name] for name in ("model", "split", "beam_size"))
@@ -91,9 +98,7 @@ def _score(run: OpenRun, settings: Settings) -> dict[str, Any]:
     search = SearchConfig(**config.get("search", {}))
     if beam_size:
         search = replace(search, beam_size=int(beam_size))
-    # As the model's own: the same pictures, and the same products in its training split.
-    sample = replace(settings.sample, split_seed=config.get("split_seed", settings.sample.split_seed))
-    settings = replace(settings, image=ImageConfig(**config["image"]), sample=sample)
+    settings = as_the_models_own(settings, config)
     name = Path(request.catalog).name
     tracked = start_run(
         tracking,

@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -11,18 +12,24 @@ import pytest
 
 from flows import describing
 from flows.champion import champions_settings
-from flows.cli import make_parser
-from flows.evaluation import the_same_again
-from flows.retraining import same_content
-from flows.settings import Settings
+from flows.cli import main, make_parser
+from flows.commands import request_of
+from flows.evaluation import as_the_models_own, the_same_again
+from flows.retraining import retraining, same_content
+from flows.settings import Settings, compose
 from model.errors import UserError
+from model.files import write_json
 from model.picture import ImageConfig
+from model.settings import TrainConfig
+from tasks.catalog.published import keep
 from tasks.catalog.reader import CatalogConfig
 from tasks.pictures.settings import FetchConfig
-from tasks.runs import Request, recorded, run_folder
+from tasks.read import Dataset
+from tasks.runs import OpenRun, Request, recorded, run_folder
 from tasks.scoring.config import ScoreConfig
 from tasks.tracking import TrackingConfig, registry_of, start_run
 from tasks.tracking.registry import Registry
+from tasks.warm_start import fetch_warm_start
 
 SETTINGS = Settings(image=ImageConfig(size_px=64))
 REQUEST = Request(flow="pipeline", catalog="c", image_base_url="", settings=SETTINGS.nested())
@@ -97,6 +104,132 @@ def test_a_catalogue_to_describe_is_read_as_the_champions_was_unless_the_options
     assert reads("--set", "catalog.columns.title=label") == replace(shops, columns=shops.columns | {"title": "label"})
     assert reads("--model", "another") == CatalogConfig()
     assert reads("--workdir", str(tmp_path / "none")) == CatalogConfig()
+
+
+def test_a_champion_whose_run_is_gone_gives_no_settings_and_runs_that_track_nothing_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    registered(tmp_path, None)
+    with recorded(tmp_path, "00000002", replace(REQUEST, flow="prepare")):
+        pass
+    assert champions_settings(tmp_path) == SETTINGS
+    with recorded(tmp_path, "00000003", REQUEST) as run:
+        start_run(SETTINGS.tracking, run_dir=run.folder, name="r", parameters={}, tags={})
+    shutil.rmtree(run_folder(tmp_path, "00000001"))  # as `clean --unfinished` removes one that ended after its model
+    assert champions_settings(tmp_path) is None
+
+
+def test_without_a_preset_options_change_the_champions_settings_and_with_one_they_do_not(tmp_path: Path) -> None:
+    registered(tmp_path, None)
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("id,image_url,description\n")
+
+    def asked(*options: str) -> tuple[int, int]:
+        given = ["retrain", "--catalog", str(catalog), "--workdir", str(tmp_path), "--set", "train.epochs=3", *options]
+        settings = request_of("retraining", make_parser().parse_args(given)).settings
+        return settings["train"]["epochs"], settings["image"]["size_px"]
+
+    assert asked() == (3, SETTINGS.image.size_px)
+    assert asked("--preset", "default") == (3, ImageConfig().size_px) != asked()
+
+
+def test_a_catalogue_is_published_as_the_champions_run_read_it_and_no_password_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    registered(tmp_path, None, compose(assignments=["catalog.columns.description=body"]))
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text("id,image_url,body\n1,1.jpg,a red scarf\n")
+    base = "http://ann:swordfish@shop.example/"
+    assert main(["publish", str(catalog), "--workdir", str(tmp_path), "--image-base-url", base]) == 0
+    told = capsys.readouterr().out
+    assert "1 records, 0 rejected" in told
+    assert "--image-base-url http://shop.example/" in told
+    assert "swordfish" not in told
+
+
+class WentOnError(Exception):
+    """A retraining went on to its stages, with these settings."""
+
+    def __init__(self, run: OpenRun, settings: Settings) -> None:
+        self.request, self.settings = run.record.request, settings
+
+
+def retrained(workdir: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> Any:
+    """A retraining up to where its stages begin: what it returns, or with what it went on."""
+
+    def go_on(run: OpenRun, settings: Settings, **_: Any) -> None:
+        raise WentOnError(run, settings)
+
+    model_dir = workdir / "fetched"
+    model_dir.mkdir(exist_ok=True)
+    write_json(model_dir / "config.json", {"schema_version": 1, "image": asdict(SETTINGS.image)})
+    monkeypatch.setattr("flows.retraining.flow_run", SimpleNamespace(id="00000009-run"))
+    monkeypatch.setattr("flows.retraining.find_dataset", lambda *_: Dataset(id="d", folder=workdir, facts={}))
+    monkeypatch.setattr("flows.retraining.all_stages", go_on)
+    monkeypatch.setattr(Registry, "fetch", lambda *_: model_dir)
+    try:
+        return retraining.fn(workdir=str(workdir), **given)
+    except WentOnError as found:
+        return found
+
+
+def test_a_retraining_that_is_told_nothing_takes_what_was_published_last_and_the_champions_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(tmp_path, None)
+    (tmp_path / "today.csv").write_text("id,image_url,description\n")
+    published = keep(tmp_path / "today.csv", tmp_path, fingerprint="0123", image_base_url="http://shop.example/")
+    found = retrained(tmp_path, monkeypatch)
+    assert (found.request.catalog, found.request.image_base_url) == (str(published), "http://shop.example/")
+    assert found.settings == SETTINGS
+    other = replace(SETTINGS, fetch=FetchConfig(concurrency=3))
+    again = retrained(tmp_path, monkeypatch, catalog="c", settings=other)
+    assert again.settings == SETTINGS, "resumed, it goes on as it began"
+
+
+def test_a_content_that_is_known_is_nothing_new_unless_its_pictures_shall_be_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(tmp_path, {"epochs": 1, "model_uri": "models:/ec-descr-gen/1"})
+    found = retrained(tmp_path, monkeypatch, catalog="c", settings=SETTINGS)
+    assert found["decision"].startswith("nothing new: run 00000001 has had this content with these settings; version 1")
+    shutil.rmtree(run_folder(tmp_path, "00000009"))
+    anew = replace(SETTINGS, fetch=FetchConfig(refresh=True))
+    assert retrained(tmp_path, monkeypatch, catalog="c", settings=anew).settings == anew
+
+
+def test_pictures_of_another_size_than_the_champions_are_told_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(tmp_path, None)
+    smaller = replace(SETTINGS, image=ImageConfig(size_px=32))
+    with pytest.raises(UserError, match=r"models:/ec-descr-gen/1 looks at pictures of image\.size_px=64, .* with 32 "):
+        retrained(tmp_path, monkeypatch, catalog="c", settings=smaller)
+
+
+def test_weights_to_start_from_are_the_same_ones_when_the_run_goes_on_and_none_without_a_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Registry, "fetch", lambda _, model_uri, folder: folder / model_uri.rpartition("/")[2])
+    config, folder = TrainConfig(warm_start="champion"), tmp_path / "runs" / "00000002"
+    start_run(SETTINGS.tracking, run_dir=folder, name="r", parameters={}, tags={})
+    assert fetch_warm_start.fn(folder, config) == replace(config, warm_start="")
+    client = registered(tmp_path, None)
+    assert fetch_warm_start.fn(folder, config).warm_start == "", "as it began"
+    (folder / "manifests" / "warm_start.json").unlink()
+    for _ in range(2):
+        assert fetch_warm_start.fn(folder, config).warm_start == str(tmp_path / "models" / "1")
+        client.create_model_version("ec-descr-gen", str(tmp_path))
+        client.set_registered_model_alias("ec-descr-gen", "champion", "2")
+
+
+def test_a_model_is_evaluated_on_pictures_and_a_split_as_its_own() -> None:
+    config = {"image": asdict(ImageConfig(size_px=48)), "split_seed": 7}
+    wanted = replace(SETTINGS, image=ImageConfig(size_px=48), sample=replace(SETTINGS.sample, split_seed=7))
+    assert as_the_models_own(SETTINGS, config) == wanted != SETTINGS
+    del config["split_seed"]  # a model of an earlier release
+    assert as_the_models_own(SETTINGS, config).sample == SETTINGS.sample
 
 
 def test_a_content_whose_model_was_never_registered_is_not_known(tmp_path: Path) -> None:
