@@ -1,15 +1,18 @@
 """How far a run is, as `runs` tells it."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.cli import make_parser
+from flows.commands import runs
 from flows.how_far import how_far
 from flows.settings import Settings
 from tasks.pictures.settings import FetchConfig
-from tasks.runs import Request, RunRecord
+from tasks.runs import Request, RunRecord, recorded
 from tests.tasks.faulty_server import FaultyServer
 from tests.tasks.pictures_dataset import Dataset
 
@@ -45,6 +48,22 @@ def test_a_damaged_file_costs_the_number_and_not_the_list_of_runs(tmp_path: Path
 @pytest.mark.parametrize("stage", ["fetch", "train"])
 def test_of_a_run_of_another_release_it_says_nothing(stage: str, settings: dict[str, Any], tmp_path: Path) -> None:
     assert how_far(tmp_path, replace(RECORD, stage=stage, request=replace(REQUEST, settings=settings))) == ""
+
+
+def test_only_a_run_that_can_go_on_is_listed_with_the_command_that_goes_on_with_it(tmp_path: Path) -> None:
+    workdir = tmp_path / "a space"
+    options = make_parser().parse_args(["runs", "--workdir", str(workdir)])
+
+    def listed() -> list[tuple[str, str]]:
+        return [(one["state"], one["resume"]) for one in runs(options)[0]]
+
+    with suppress(OSError), recorded(workdir, "00000001", REQUEST):
+        assert listed() == [("running", "")]
+        raise OSError("no network")
+    assert listed() == [("failed", f"ec-descr-gen resume 00000001 --workdir '{workdir}'")]
+    with recorded(workdir, "00000001", REQUEST):
+        pass
+    assert listed() == [("completed", "")]
 
 
 @pytest.mark.parametrize(

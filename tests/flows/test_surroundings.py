@@ -2,9 +2,11 @@
 
 import base64
 import json
+import logging
 import os
 import subprocess
 import threading
+import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,8 +16,10 @@ import pytest
 from flows.cli import prepare_surroundings
 from flows.prefect_api import ask
 from flows.publishing import tell_prefect
-from flows.server import answers
+from flows.server import answers, running_server
 from model.errors import RunError
+from tasks.lock import try_lock, write_facts
+from tasks.served import make_password, password_path, up_path
 from tests.command import command, environment
 
 
@@ -23,8 +27,14 @@ class Healthy(BaseHTTPRequestHandler):
     """A server that is well, and says so to whom it knows where it asks for a password."""
 
     password = ""
+    busy = 0  # so many questions are not answered yet
 
     def do_GET(self) -> None:
+        if self.busy:
+            type(self).busy -= 1
+            self.send_response(503)
+            self.end_headers()
+            return
         wanted = f"Basic {base64.b64encode(self.password.encode()).decode()}"
         self.send_response(200 if not self.password or self.headers["Authorization"] == wanted else 401)
         self.end_headers()
@@ -68,6 +78,60 @@ def test_a_proxy_does_not_hide_the_servers_that_run_here(monkeypatch: pytest.Mon
         assert answers(url)
         server.shutdown()
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == f"{given},127.0.0.1,localhost".lstrip(",")
+
+
+@pytest.mark.parametrize(("busy", "answered"), [(5, True), (6, False)])
+def test_prefects_server_is_asked_again_while_its_database_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: int, answered: bool
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(Healthy, "busy", busy)
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        told = tell_prefect(tmp_path, {})
+        assert (told == "") == answered
+        assert ("HTTP Error 503" in told) != answered
+        Healthy.busy = 0
+        server.shutdown()
+
+
+def test_the_servers_of_up_are_asked_with_their_password_rather_than_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    make_password(tmp_path)
+    password = password_path(tmp_path).read_text()
+    make_password(tmp_path)
+    assert password_path(tmp_path).read_text() == password, "it stays, as browsers know it"
+    assert password_path(tmp_path).stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr(Healthy, "password", f"admin:{password.strip()}")
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server, try_lock(up_path(tmp_path), {}):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+        write_facts(up_path(tmp_path), {"prefect_url": url, "mlflow_url": url, "auth": True})
+        assert tell_prefect(tmp_path, {}) == ""
+        server.shutdown()
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == password.strip()
+    assert running_server(tmp_path) == "", "`up` has ended"
+
+
+@pytest.mark.timeout(30)
+def test_while_up_starts_its_server_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two servers that make one database at once would break it."""
+    caplog.set_level(logging.INFO)
+    found: list[str] = []
+    waiting = threading.Thread(target=lambda: found.append(running_server(tmp_path)))
+    with try_lock(up_path(tmp_path), {}):
+        waiting.start()
+        waiting.join(0.7)
+        assert not found
+        write_facts(up_path(tmp_path), {"prefect_url": "http://p", "mlflow_url": "http://m", "auth": False})
+        waiting.join()
+    assert found == ["http://p/api"]
+    assert caplog.messages == [f"waiting for `ec-descr-gen up`, which starts or stops in {tmp_path}"]
 
 
 def test_a_user_in_the_address_of_prefect_logs_in_and_is_never_shown(
