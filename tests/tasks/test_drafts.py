@@ -123,6 +123,9 @@ def test_the_host_of_a_url_that_a_person_names_is_trusted_and_that_of_a_catalogu
     assert [row["reasons"] == ["no picture: private_address"] for row in found] == [False, True, False]
     with pytest.raises(RunError, match="cannot be described: no picture: connect"):
         replace(drafter, named=urls).rows(named_pictures(urls[:1]))
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    with pytest.raises(RunError, match=r"none of the 2 pictures can be had"):  # one of them may come
+        replace(drafter, named=urls).rows(named_pictures([str(tmp_path / "bad.jpg"), urls[0]]))
 
 
 def test_no_secret_of_a_url_is_shown() -> None:
@@ -257,6 +260,53 @@ def test_a_file_that_holds_no_drafts_is_left_alone(drafter: Drafter, shop: Path,
         with pytest.raises(UserError, match="name another --out"):
             drafter.write(asked, tmp_path / name)
         assert (tmp_path / name).read_text() == content
+
+
+def test_a_file_that_a_spreadsheet_saved_again_is_read_as_it_was(tmp_path: Path) -> None:
+    """With a mark of UTF-8 at its beginning, and its own words for true and false."""
+    path = tmp_path / "drafts.csv"
+    path.write_text("id,description,needs_review\n1,Ein Schal für Männer.,TRUE\n2,Ein Hut.,FALSE\n", "utf-8-sig")
+    assert read_rows(path) == [
+        {"id": "1", "description": "Ein Schal für Männer.", "needs_review": True},
+        {"id": "2", "description": "Ein Hut.", "needs_review": False},
+    ]
+
+
+def test_a_row_with_more_cells_than_there_are_columns_is_refused_rather_than_cut(tmp_path: Path) -> None:
+    path = tmp_path / "drafts.csv"
+    path.write_text("id,description\n1,A scarf, red.\n")
+    with pytest.raises(UserError, match="holds no drafts: name another --out"):
+        read_rows(path)
+
+
+def test_what_is_kept_after_a_kill_is_there_after_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "drafts.csv"
+    for number in range(3):
+        with closing(Kept(out, {})) as kept:
+            assert list(kept.rows) == [f"p{before}" for before in range(number)]
+            kept.add([{"id": f"p{number}", "description": "A scarf."}])
+        with kept.path.open("a") as file:
+            file.write('{"id": "cut sh')
+
+
+def test_where_a_file_has_drafts_already_new_pictures_that_cannot_be_had_are_rows_too(
+    drafter: Drafter, shop: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "drafts.json"
+    asked = missing(shop / "catalog.json", str(shop))[:1]
+    drafter.write(asked, out)
+    gone = Asked(picture="none.png", address=FileAddress(tmp_path / "none.png"), id="new")
+    rows = drafter.write([*asked, gone], out)
+    assert [bool(row["description"]) for row in rows] == [True, False]
+    assert read_rows(out) == rows
+
+
+def test_pictures_in_folders_are_found_whatever_the_case_of_their_endings(tmp_path: Path) -> None:
+    for name in ("deep/B.JPG", "a.jpeg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [Path(one.picture).relative_to(tmp_path).as_posix() for one in named_pictures([str(tmp_path)])]
+    assert found == ["a.jpeg", "deep/B.JPG"]
 
 
 def test_two_processes_cannot_write_the_same_file(drafter: Drafter, shop: Path, tmp_path: Path) -> None:

@@ -96,6 +96,9 @@ def test_nine_in_ten_wrong_colours_lie_below_the_bound_of_certainty() -> None:
     bound = least_colour_certainty([*wrong, *right, *silent], references)
     assert sum(one.certainty["red"] < bound for one in wrong) == 18
     assert least_colour_certainty(right, references[:50]) == 0.5
+    assert least_colour_certainty(wrong[:4], references[:4]) == 0.5, "too few are wrong to tell"
+    both = [written("a red and black hat", certainty={"red": 0.3, "black": 0.9})] * 5
+    assert least_colour_certainty(both, references[:5]) == 0.3, "the least certain of its colours"
     assert least_colour_certainty(wrong, [[["a", "hat"]]] * 20) == 0.5, "who knows what colour it is?"
 
 
