@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import resource
 import shutil
 import sqlite3
@@ -16,18 +17,23 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from PIL import Image
 
 from model.errors import UserError
 from model.files import read_json, write_json
 from model.report import EpochReport, Sample
 from model.settings import TrainConfig
+from tasks.lock import try_lock
+from tasks.served import make_password, password_path, up_path
 from tasks.tracking import TrackedRun, TrackingConfig, start_run
 from tasks.tracking.config import shown_uri
 from tasks.tracking.facts import environment_tags, git_tags
 from tasks.tracking.journal import Journal
 from tasks.tracking.registry import Registry
 from tasks.tracking.run import flatten
+from tasks.tracking.store import make_client, process_wide
 from tasks.tracking.upload import main as upload
 from tasks.train import log_epoch
 from tests.tasks.mlflow_server import free_port
@@ -513,6 +519,63 @@ def test_a_full_artifact_store_keeps_the_files_and_takes_the_numbers(
     assert upload([str(run.run_dir)]) == 0
     client = mlflow.MlflowClient(tracking_uri=run.tracking_uri)
     assert [item.path for item in client.list_artifacts(str(run.run_id))] == ["large.bin", "logs"]
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_run_goes_on_in_the_own_store_when_ups_server_has_gone(workdir: Path) -> None:
+    gone = f"http://127.0.0.1:{free_port()}"
+    with try_lock(up_path(workdir), {"prefect_url": "", "mlflow_url": gone, "auth": False}):
+        run = start(workdir, "r1")
+    assert run.run_id is None
+    run.log_metrics({"train/loss": 1.0}, step=1)
+    assert stored(run).data.metrics == {"train/loss": 1.0}
+    assert run.end()
+
+
+def test_a_start_that_is_refused_for_good_sends_nothing_without_it(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise MlflowException("no such name", INVALID_PARAMETER_VALUE)
+
+    monkeypatch.setattr("mlflow.MlflowClient.create_run", refuse)
+    run = start(workdir, "r1")
+    assert not run.end()
+    assert [entry.kind for entry in run.journal.pending()][:2] == ["start", "params"]
+
+
+def test_the_password_of_ups_server_is_sent_to_no_other(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    make_password(workdir)
+    here = "http://127.0.0.1:1"
+    with try_lock(up_path(workdir), {"prefect_url": "", "mlflow_url": here, "auth": True}):
+        make_client("http://127.0.0.1:2", workdir=workdir, timeout_s=1)
+        assert os.environ["MLFLOW_TRACKING_PASSWORD"] == ""
+        make_client(here, workdir=workdir, timeout_s=1)
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == password_path(workdir).read_text().strip()
+
+
+@pytest.mark.parametrize("before", [None, "http://127.0.0.1:1"])
+def test_an_address_of_the_whole_process_is_only_that_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    for name in names:
+        monkeypatch.setenv(name, before or "")
+        if before is None:
+            monkeypatch.delenv(name)
+    with process_wide("http://127.0.0.1:2"):
+        assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == "http://127.0.0.1:2"
+    assert [os.environ.get(name) for name in names] == [before, before], "a later run may have another"
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_an_upload_of_several_runs_tells_of_what_is_left_of_any(workdir: Path) -> None:
+    away = start(workdir, "r1", replace(QUIET, uri=f"http://127.0.0.1:{free_port()}"))
+    sent = start(workdir, "r2")
+    assert upload([str(away.run_dir), str(sent.run_dir)]) == 1
+    assert upload([str(sent.run_dir)]) == 0
 
 
 @pytest.mark.usefixtures("_no_pause")
