@@ -68,6 +68,12 @@ def test_an_empty_description_has_bertscore_zero_and_disturbs_no_other() -> None
     assert nothing.f1.tolist() == [0.0, 0.0, 0.0]
 
 
+def test_of_a_language_model_that_bert_score_does_not_know_the_last_layer_is_compared() -> None:
+    found = bertscore([["a red dress"]], ["a red skirt"], ScoreConfig(bertscore_model=LANGUAGE_MODEL))
+    assert isinstance(found, BertScore)
+    assert found.conditions.startswith("model, layer 6, language en, not rescaled (bert-score has no baseline for it)")
+
+
 def test_a_description_longer_than_the_language_model_takes_is_scored() -> None:
     long = " ".join(WORDS * 100)
     found = bertscore([[long]], [long], LOCAL)
@@ -230,6 +236,9 @@ def test_a_wordnet_that_was_cut_short_costs_the_score_and_not_the_run(
     found = meteor([[["a", "red", "dress"]]], [["a", "dress"]])
     assert isinstance(found, NotComputed)
     assert "cannot be read (File is not a zip file): python -m nltk.downloader" in found.reason
+    config = ScoreConfig(bertscore="never", intervals=0)
+    report = score([[["a", "red", "dress"]]], [["a", "dress"]], config, CONDITIONS).report
+    assert report.not_computed == {"meteor": found.reason}
 
 
 def test_resamples_take_no_memory_that_grows_with_their_number() -> None:

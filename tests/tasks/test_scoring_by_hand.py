@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from model.errors import UserError
+from model.files import write_json
 from model.metrics import bleu
 from model.text import text_hash
+from tasks.evaluate import other_writers
 from tasks.scoring.attributes import attribute_scores
 from tasks.scoring.baselines import constant_sentence, shuffled
 from tasks.scoring.bertscore import BertScore, bertscore
@@ -217,6 +220,16 @@ def test_one_description_or_picture_seen_in_training_is_enough_and_those_left_ou
     assert (twice.excluded, twice.table["record_id"].tolist()) == (2, ["2"])
 
 
+def test_another_writers_texts_are_words_by_the_one_text_rule(tmp_path: Path) -> None:
+    texts = {"1": "A Red Dress.", "2": "", "3": "wool", "of another catalogue": "no"}
+    write_json(tmp_path / "texts.json", texts)
+    found = other_writers({"person": str(tmp_path / "texts.json")}, some_products())
+    assert found == {"person": {"1": ["a", "red", "dress"], "2": [], "3": ["wool"]}}
+    write_json(tmp_path / "texts.json", {"1": "a", "3": "b"})
+    with pytest.raises(UserError, match="says nothing of 1 products, such as 2: let it describe each product that is"):
+        other_writers({"person": str(tmp_path / "texts.json")}, some_products())
+
+
 def test_pages_put_every_number_under_its_name() -> None:
     report = ScoreReport(
         conditions=CONDITIONS,
@@ -258,6 +271,7 @@ def test_pages_put_every_number_under_its_name() -> None:
         "Best", "v", "w", "x", "Worst", "z", "y",
     ]  # fmt: skip
     assert "Worst" not in examples(written.head(1))
+    assert examples(written.head(4)).count("reference: ") == 4, "none stands in both"
     assert lines[2] == "  reference: V (CIDEr-D 5.00)"
 
 
