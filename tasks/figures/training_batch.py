@@ -36,7 +36,7 @@ def draw_training_batch(
     batches = EpochBatches(
         Pictures(store),
         split,
-        batch_size=min(config.batch_size, len(split.captions)),
+        batch_size=config.batch_size,
         seed=config.seed,
         epoch=epoch,
         horizontal_flip=config.horizontal_flip,

@@ -7,12 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.report import EpochReport
-from model.settings import TrainConfig
+from model.settings import SearchConfig, TrainConfig
+from model.store import PictureStore
 from tasks.figures import style
 from tasks.figures.attention import draw_attention, heat, overlay
 from tasks.figures.curves import draw_curves
@@ -20,7 +22,8 @@ from tasks.figures.epochs import Seen, draw_epoch
 from tasks.figures.sheets import Card, draw_batch, draw_predictions
 from tasks.figures.style import COLOURS
 from tasks.figures.training_batch import draw_training_batch
-from tasks.train import epoch_line
+from tasks.read import Dataset
+from tasks.train import Shown, epoch_line
 from tests.tasks.shapes import draw, make_dataset
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -226,13 +229,27 @@ def test_the_title_of_a_batch_of_one_is_not_cut_off(tmp_path: Path) -> None:
         assert np.asarray(image.convert("L"))[:, -3:].min() == 255
 
 
-def test_the_training_batch_is_shown_as_the_model_sees_it(tmp_path: Path) -> None:
+def test_the_products_shown_as_training_goes_on_are_the_first_of_validation_with_their_own_references(
+    tmp_path: Path,
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", train_count=3, held_out=20)
+    shown = Shown(Dataset(id="shapes", folder=dataset, facts={}), SearchConfig(), device="cpu")
+    captions = pd.read_parquet(dataset / "captions.parquet")
+    own = captions[captions["split"] == "validation"].head(16)
+    assert shown.references == [group[0] for group in own["references"]]
+    store = PictureStore(dataset / "train.h5")
+    rows = [list(store.record_ids).index(record_id) for record_id in own["record_id"]]
+    assert np.array_equal(shown.pictures, store.read(rows))
+
+
+@pytest.mark.parametrize("batch_size", [8, 64])  # and more than there are
+def test_the_training_batch_is_shown_as_the_model_sees_it(tmp_path: Path, batch_size: int) -> None:
     dataset = make_dataset(tmp_path / "dataset", train_count=30, held_out=2)
     (path,) = draw_training_batch(
         dataset / "train.h5",
         dataset / "captions.parquet",
         dataset / "vocabulary.json",
-        TrainConfig(batch_size=8, rotation_degrees=10.0),
+        TrainConfig(batch_size=batch_size, rotation_degrees=10.0),
         tmp_path / "batch",
     )
     with Image.open(path) as image:
