@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from model.store import StoreInfo, write_store
 from tasks.catalog.duplicates import DeduplicateConfig, deduplicate_folder
 from tasks.catalog.reader import CatalogConfig, read_catalog, write_catalog
 from tasks.catalog.report import catalog_report, overlap
-from tasks.catalog.report_text import report_markdown, report_table
+from tasks.catalog.report_text import REPORT_MARKDOWN, report_markdown, report_table
 from tasks.catalog.sampling import SampleConfig, sample_folder
 from tasks.catalog.similar_pictures import SimilarPair, difference_hash, similar_pairs
+from tasks.manifest import write_manifest
+from tasks.read import Dataset
+from tasks.report import report
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -172,6 +176,27 @@ def test_equal_pictures_are_reported_once_they_are_there(folder: Path) -> None:
     assert (report["pictures"]["rows"], report["pictures"]["dropped"]) == (13, 1)
     assert report["pictures"]["equal"] == 6
     assert len(report["pictures"]["equal_examples"]) == 6
+
+
+def test_the_report_is_made_anew_where_other_records_were_rejected_or_other_pictures_packed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dataset is the same one where the records that are left are the same."""
+    made, pages = [], []
+
+    def make(of: Path) -> dict[str, Any]:
+        made.append(of)
+        return catalog_report(of)
+
+    monkeypatch.setattr("tasks.report.catalog_report", make)
+    monkeypatch.setattr("tasks.report.show_page", lambda page, **_: pages.append(page))
+    dataset = Dataset(id="d", folder=folder, facts={"read": 105, "rejected": {"no description": 2}, "kept": 103})
+    for digest, rejected, count in (("01", 2, 1), ("01", 2, 1), ("01", 1, 2), ("23", 1, 3)):
+        write_manifest(folder, "pack", files=[], facts={"digest": digest})
+        found = report.fn(replace(dataset, facts=dataset.facts | {"rejected": {"no description": rejected}}))
+        assert (found["counts"]["read"], len(made)) == (105, count)
+    assert len(pages) == 4
+    assert all(page == (folder / REPORT_MARKDOWN).read_text() for page in pages)
 
 
 def test_the_report_reads_well_as_markdown_and_on_a_terminal_and_is_plain_json(folder: Path) -> None:

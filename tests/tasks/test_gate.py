@@ -21,6 +21,7 @@ from tasks.evaluate import COMPARISON_NOTE, PREDICTIONS_FILE, REPORT_FILE, compa
 from tasks.manifest import read_manifest
 from tasks.promote import promote
 from tasks.read import Dataset
+from tasks.register import register
 from tasks.scoring.bootstrap import Comparison
 from tasks.scoring.config import ScoreConfig
 from tasks.scoring.evaluation import evaluate_model
@@ -223,6 +224,18 @@ def test_a_better_model_takes_the_champions_place_and_all_that_is_logged_says_wh
     )["cider_d"]  # fmt: skip
     assert beside["first"] < beside["second"], "the champion is the first there too"
     assert beside["products"] == 22, "of the split asked for, without what either was trained on"
+
+
+def test_a_registered_version_keeps_its_best_epoch_its_dataset_and_its_score(contest: Contest) -> None:
+    training = {"model_dir": str(contest.model_dir), "epochs": 24, "best_epoch": 7}
+    found = register.fn(contest.dataset, contest.run.run_dir, training, contest.report)
+    client = mlflow.MlflowClient(contest.run.tracking_uri)
+    version = client.get_model_version("ec-descr-gen", found["version"])
+    bleu_4 = f"{contest.report['scores']['bleu_4']:.4f}"
+    assert {"epoch": "7", "dataset_id": "shapes", "bleu_4": bleu_4}.items() <= version.tags.items()
+    assert "- epochs: 24, best 7" in str(version.description)
+    note = client.get_run(str(contest.run.run_id)).data.tags["mlflow.note.content"]
+    assert "dataset: shapes · epochs: 24, best 7" in note
 
 
 def test_the_gates_own_score_and_level_decide(contest: Contest) -> None:

@@ -1,7 +1,10 @@
 """Progress says how much is done and how long is left, in plain lines where there is no terminal."""
 
 import logging
+from typing import Any
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from tasks import progress as module
@@ -64,6 +67,37 @@ def test_an_engine_that_names_its_steps_gets_a_bar_for_each(caplog: pytest.LogCa
         with progress("epoch 1", 9, unit="steps") as other:
             assert other.done == 0, "the bar of a step that is over is closed"
     assert caplog.messages == ["epoch 1: 2 of 2 steps (loss 3)", "epoch 2: 2 of 2 steps (loss 2)"]
+
+
+def test_a_bar_is_shown_in_prefect_as_it_stands_at_the_end_and_a_prefect_that_is_gone_stops_no_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tasks import shown
+
+    told: list[tuple[float, str]] = []
+
+    def update(_: UUID, percent: float, description: str) -> None:
+        told.append((percent, description))
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise httpx.ConnectError("no such server")
+
+    def step() -> None:
+        with progress("Fetching", 4, unit="pictures") as bar, shown.shown_progress(bar, key="fetching"):
+            bar.started -= 60
+            bar.advance(1)
+
+    monkeypatch.setattr(shown, "create_progress_artifact", lambda *_, **__: uuid4())
+    monkeypatch.setattr(shown, "update_progress_artifact", update)
+    step()
+    assert told == [(25.0, "Fetching: 1 of 4 pictures, 3 min 00 s left")]
+    monkeypatch.setattr(shown, "update_progress_artifact", gone)
+    step()
+    monkeypatch.setattr(shown, "create_progress_artifact", gone)
+    step()
+    monkeypatch.setattr(shown, "create_markdown_artifact", gone)
+    shown.show_page("a page", key="page", description="of a run")
+    assert len(told) == 1
 
 
 def test_seconds_read_as_people_say_them() -> None:
