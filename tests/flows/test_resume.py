@@ -1,15 +1,21 @@
 """Killed with SIGKILL in the middle of the download and of the training, a run goes on and ends with the same bytes."""
 
 import hashlib
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 
+from flows.resume import _own_environment, resume
+from flows.settings import Settings
+from model.errors import UserError
 from model.files import read_json, write_json
 from tasks.demo.server import serve_images
+from tasks.runs import Request, recorded
 from tests.command import SMALL, run, run_json, run_until
 
 SLOWLY = [
@@ -115,6 +121,23 @@ def test_the_same_command_starts_a_new_run_where_prefect_does_not_know_the_faile
     with serve_images(shop, int(base.rstrip("/").split(":")[-1])):
         assert run_json(*command)["pictures"]["fetched"] > 0
     assert [one["state"] for one in run_json("runs", "--workdir", tmp_path)] == ["completed", "failed"]
+
+
+def test_the_deployment_that_resumes_ends_as_the_command_does_and_with_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: str
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setattr("flows.resume.get_run_logger", lambda: logging.getLogger("a flow run"))
+    with pytest.raises(UserError, match=f"nothing to resume in {tmp_path}"):
+        resume.fn(workdir=str(tmp_path))
+    unknown = "00000001-0000-4000-8000-000000000000"
+    request = Request(flow="prepare", catalog="c.json", image_base_url="", settings=Settings().nested())
+    with suppress(OSError), recorded(tmp_path, unknown, request):
+        raise OSError("no network")
+    with pytest.raises(UserError, match=r"^Prefect does not know the run 00000001 any more: start a new"):
+        resume.fn(workdir=str(tmp_path))
+    ours = {"PREFECT__FLOW_RUN_ID": "of the deployment's run", "PREFECT_API_URL": "its server"}
+    assert _own_environment(ours) == {"PREFECT_API_URL": "its server"}
 
 
 def test_a_catalogue_that_changed_since_its_run_failed_gets_a_run_of_its_own(shop: Path, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def test_drafts_of_a_file_whose_review_columns_were_deleted_are_counted(capsys: 
 
 def test_what_drafts_need_a_person_and_why_others_are_none_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     failed = {"description": "", "needs_review": True, "reasons": ["no picture: empty"]}
-    written = [{"id": one, "description": "A hat.", "needs_review": one == "1", "reasons": []} for one in "123"]
+    written = [{"id": one, "description": "A hat.", "needs_review": False, "reasons": []} for one in "12"]
+    written.append(written[0] | {"needs_review": True, "reasons": ["cut at the longest length"]})
     show.drafts_written([*written, failed, failed], Path("drafts.csv"))
     assert capsys.readouterr().out.splitlines() == [
         "drafts.csv: 3 drafts, 1 of them to be read by a person first (needs_review)",

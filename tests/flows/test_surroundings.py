@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -16,11 +17,12 @@ import pytest
 from flows.cli import prepare_surroundings
 from flows.prefect_api import ask
 from flows.publishing import tell_prefect
-from flows.server import answers, running_server
+from flows.server import answers, running_server, starting_path
 from model.errors import RunError
 from tasks.lock import try_lock, write_facts
 from tasks.served import make_password, password_path, up_path
 from tests.command import command, environment
+from tests.upkeep import wait_for
 
 
 class Healthy(BaseHTTPRequestHandler):
@@ -132,6 +134,38 @@ def test_while_up_starts_its_server_is_waited_for(tmp_path: Path, caplog: pytest
         waiting.join()
     assert found == ["http://p/api"]
     assert caplog.messages == [f"waiting for `ec-descr-gen up`, which starts or stops in {tmp_path}"]
+
+
+OWN_SERVER = """
+import sys
+from pathlib import Path
+from flows.server import PrefectServer
+server = PrefectServer(Path(sys.argv[1])).start()
+server.wait()
+print(server.api_url, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_commands_own_prefect_server_keeps_what_it_knows_to_its_owner_and_goes_with_it_however_it_ends(
+    tmp_path: Path,
+) -> None:
+    alone = {name: value for name, value in environment().items() if name != "PREFECT_API_URL"}
+    with subprocess.Popen(
+        [sys.executable, "-c", OWN_SERVER, tmp_path],
+        env=alone,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert answers(url)
+        assert (tmp_path / "prefect" / "prefect.db").stat().st_mode & 0o077 == 0
+        with try_lock(starting_path(tmp_path), {}) as got:
+            assert got, "another command may start its own"
+        process.kill()
+    wait_for("the end of its server", lambda: not answers(url), timeout_s=60)
 
 
 def test_a_user_in_the_address_of_prefect_logs_in_and_is_never_shown(
