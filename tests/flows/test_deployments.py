@@ -172,6 +172,7 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
 ) -> None:
     create = f"/deployments/{deployments['prepare']['id']}/create_flow_run"
     lives, killed, refused = (begun(prefect_server, create) for _ in range(3))
+    pending = ask(prefect_server, create, {"state": {"type": "PENDING"}, "parameters": {"catalog": "c.json"}})["id"]
     typed = begun(prefect_server, "/flow_runs/", flow_id=deployments["prepare"]["flow_id"])
     request = Request(flow="prepare", catalog="c.json", image_base_url="", settings={})
 
@@ -186,6 +187,7 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
         assert state(lives)[0] == "RUNNING"
     # It has no record: `resume` would not find it.
     assert state(killed) == ("CRASHED", "Its process was killed. It had not begun: Retry begins it.")
+    assert state(pending)[0] == "CRASHED", "its worker had not come to it"
     # Before anything was done: there is nothing that `resume` could go on with.
     assert state(refused)[1] == (
         "Its process was killed in stage 'read'. It had ended with: no such catalogue. "
@@ -197,6 +199,8 @@ def test_before_a_worker_starts_the_pools_runs_are_crashed_but_for_one_that_goes
     with recorded(tmp_path, typed, request) as run:
         record = read_json(run.folder / "run.json")
     write_json(run.folder / "run.json", record)
+    crash_killed_runs(prefect_server, tmp_path)
+    assert state(typed)[0] == "RUNNING", "it has just begun, and may not have opened its record"
     monkeypatch.setattr("flows.lost.SETTLED_S", 0.0)
     crash_killed_runs(prefect_server, tmp_path)
     command = f"ec-descr-gen resume {typed[:8]} --workdir {tmp_path}"
