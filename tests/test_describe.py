@@ -110,18 +110,21 @@ def test_a_draft_is_judged_by_the_models_bounds_and_by_what_the_product_says_of_
 
 
 def test_files_urls_and_folders_are_described_together(shop: Path, model_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    for name in ("1.png", "2.png"):
-        (tmp_path / "folder" / name).write_bytes((shop / name).read_bytes())
+    for name in ("folder/1.png", "folder/2.png", "other/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((shop / Path(name).name).read_bytes())
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with serve_images(shop) as base:
-        pictures: list[str | Path] = [shop / "0.png", tmp_path / "folder", f"{base}3.png", tmp_path / "bad.jpg"]
+        pictures: list[str | Path] = [
+            shop / "0.png", tmp_path / "folder", tmp_path / "other", f"{base}3.png", tmp_path / "bad.jpg",
+        ]  # fmt: skip
         rows = run_json("describe", *pictures, "--model", model_dir, "--attention", tmp_path / "seen")
-    assert [Path(row["picture"]).name for row in rows] == ["0.png", "1.png", "2.png", "3.png", "bad.jpg"]
+    assert [Path(row["picture"]).name for row in rows] == ["0.png", "1.png", "2.png", "1.png", "3.png", "bad.jpg"]
     assert set(rows[0]) == {"picture", "description", "confidence", "needs_review", "reasons"}
-    assert [bool(row["description"]) for row in rows] == [True, True, True, True, False]
+    assert [bool(row["description"]) for row in rows] == [True, True, True, True, True, False]
     assert rows[-1]["reasons"][0].startswith("no picture: not_a_picture")
-    assert {path.name for path in (tmp_path / "seen").iterdir()} == {"0.png", "1.png", "2.png", "3.png"}
+    drawn = {path.name for path in (tmp_path / "seen").iterdir()}
+    assert drawn == {"0.png", "1.png", "1-2.png", "2.png", "3.png"}, "none is drawn over another of its name"
 
 
 @pytest.mark.parametrize(
@@ -158,6 +161,10 @@ def test_wrong_use_is_one_clear_line(
 def test_a_catalogue_whose_products_all_have_a_description_is_nothing_to_do(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "c.jsonl").write_text('{"id": 1, "image_url": "https://a.example/1.jpg", "description": "a hat"}\n')
+    described = {"id": 1, "image_url": "https://a.example/1.jpg", "description": "a hat"}
+    nameless = {"image_url": "https://a.example/2.jpg"}
+    (tmp_path / "c.jsonl").write_text(f"{json.dumps(described)}\n{json.dumps(nameless)}\n")
     assert main(["describe", "--catalog", str(tmp_path / "c.jsonl"), "--only-missing"]) == 0
-    assert "every product has a description" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "every product has a description" in captured.out
+    assert "1 records are left out: no id" in captured.err

@@ -14,9 +14,10 @@ from prefect.states import Failed
 
 from flows import launch, server
 from flows.cli import main, make_parser
-from flows.commands import request_of, source_of
+from flows.commands import evaluate, request_of, source_of
+from flows.describing import find_model
 from flows.evaluation import _score, evaluation
-from flows.pipeline import pipeline
+from flows.pipeline import _through_the_gate, pipeline
 from flows.prefect_api import ask
 from flows.prepare import find_dataset
 from flows.reasons import ARTIFACT_KEY
@@ -24,8 +25,10 @@ from flows.retraining import retraining
 from flows.settings import Settings, compose
 from model.errors import RunError, SettingError, UserError
 from model.settings import SearchConfig
+from tasks.read import Dataset
 from tasks.runs import Request, all_runs, find_run, recorded
 from tasks.step import worth_a_retry
+from tasks.tracking import TrackingConfig
 from tests.command import SMALL, run
 
 RECORD = {"id": 1, "image_url": "https://shop.example/1.jpg", "description": "a red scarf"}
@@ -158,17 +161,35 @@ def test_files_that_settings_name_are_found_again_from_another_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("weights.safetensors").write_bytes(b"")
+    Path("pictures").mkdir()
     Path("texts.json").write_text("{}")
     given = [
         "encoder.weights=weights.safetensors", "train.warm_start=none.here", "score.writers.person=texts.json",
     ]  # fmt: skip
     options = make_parser().parse_args(
-        ["run", "--catalog", str(shop), *(word for one in given for word in ("--set", one))]
+        ["run", "--catalog", shop.name, "--image-base-url", "pictures", *(w for one in given for w in ("--set", one))]
     )
-    settings = request_of("pipeline", options).settings
+    request = request_of("pipeline", options)
+    settings = request.settings
+    assert (request.catalog, request.image_base_url) == (str(shop), str(tmp_path / "pictures"))
     assert settings["encoder"]["weights"] == str(tmp_path / "weights.safetensors")
     assert settings["train"]["warm_start"] == "none.here"
     assert settings["score"]["writers"] == {"person": str(tmp_path / "texts.json")}
+
+
+def test_what_an_evaluation_was_asked_for_is_kept_for_when_it_goes_on(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Request] = []
+    monkeypatch.setattr("flows.commands.launch", lambda request, _: kept.append(request))
+    monkeypatch.chdir(tmp_path)
+    for model, more in (("m", ["--beam-size", "3", "--split", "all"]), ("models:/shop@champion", [])):
+        options = make_parser().parse_args(["evaluate", "--model", model, "--catalog", str(shop), *more])
+        evaluate(options)
+    assert [request.options for request in kept] == [
+        {"model": str(tmp_path / "m"), "split": "all", "beam_size": "3"},
+        {"model": "models:/shop@champion", "split": "", "beam_size": ""},
+    ]
 
 
 def test_the_data_stages_begin_with_the_base_for_a_deployed_run_too(shop: Path, tmp_path: Path) -> None:
@@ -249,6 +270,16 @@ def test_a_writer_who_cannot_be_scored_is_told_before_training_begins(
     assert not list((tmp_path / "w").glob("runs/*/training"))
 
 
+def test_a_retraining_whose_model_mlflow_did_not_take_decides_nothing_and_says_how_it_goes_on(tmp_path: Path) -> None:
+    request = Request(flow="retraining", catalog="c", image_base_url="", settings={})
+    dataset = Dataset(id="d", folder=tmp_path, facts={})
+    with (
+        pytest.raises(RunError, match="nothing is decided: once it answers, `ec-descr-gen resume 00000001`"),
+        recorded(tmp_path, "00000001", request) as opened,
+    ):
+        _through_the_gate(opened, Settings(), dataset, {}, {}, {})
+
+
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "thesis.txt").write_text("years of work")
@@ -309,8 +340,23 @@ def test_a_working_directory_that_cannot_be_written_is_named(shop: Path, tmp_pat
 def test_a_disk_without_room_to_start_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launch.check_room_to_start(tmp_path)
     monkeypatch.setattr(launch, "START_BYTES", 10**18)
+    request = Request(flow="prepare", catalog="c", image_base_url="", settings={})
     with pytest.raises(UserError, match=r"MB free, and a run needs 1000000000000 MB before its first picture"):
-        launch.check_room_to_start(tmp_path)
+        launch.launch(request, tmp_path)
+
+
+def test_whatever_fails_on_a_full_disk_is_told_as_that_and_a_mistake_as_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(error: Exception) -> str:
+        with pytest.raises((OSError, UserError, RunError)) as raised, launch.full_disk_explained(tmp_path):
+            raise error
+        return f"{type(raised.value).__name__}: {raised.value}"
+
+    assert told(OSError("odd")) == "OSError: odd"
+    monkeypatch.setattr(launch, "FULL_BYTES", 10**18)
+    assert told(OSError("odd")) == f"RunError: the disk of {tmp_path} is full: free some space, then resume"
+    assert told(UserError("no such split")) == "UserError: no such split"
 
 
 def test_a_host_that_does_not_answer_fails_the_run_and_leaves_nothing_to_be_trusted(tmp_path: Path) -> None:
@@ -361,7 +407,7 @@ def test_nothing_to_resume_and_no_such_run_are_said(tmp_path: Path) -> None:
     assert "no run 'abc'" in refused("resume", "abc", "--workdir", tmp_path)
 
 
-def test_a_model_is_evaluated_from_where_the_latest_run_was_tracked(
+def test_a_model_is_looked_for_where_the_latest_run_was_tracked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -373,6 +419,8 @@ def test_a_model_is_evaluated_from_where_the_latest_run_was_tracked(
     asked = Request(flow="evaluation", catalog="c", image_base_url="", settings=Settings().nested(), options=options)
     with pytest.raises(RunError, match=f"registry at {uri} did not answer"), recorded(tmp_path, "2", asked) as run:
         _score(run, Settings())
+    with pytest.raises(RunError, match=f"registry at {uri} did not answer"):
+        find_model(None, tmp_path, TrackingConfig())
 
 
 def test_describe_without_a_model_or_a_picture_says_what_to_do(tmp_path: Path) -> None:
