@@ -10,15 +10,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import pytest
 from mlflow.entities import LoggedModel
+from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from model.describer import Describer
@@ -354,6 +357,37 @@ def test_the_logged_model_keeps_epoch_metrics_signature_example_card_and_pinned_
     names = [file.name for file in folder.rglob("*")]
     assert not [name for name in names if name.endswith((".pkl", ".pt", ".pth"))]
     assert "beam_size" in (folder / "MLmodel").read_text()
+
+
+def test_what_is_served_describes_pictures_with_what_it_is_asked_and_else_with_the_models_own_and_names_a_bad_one(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own type hints
+        from tasks.tracking import served_model
+
+    there: Any = SimpleNamespace(artifacts={"model": str(made.model_dir)})
+    served = served_model.Served()
+    served.load_context(there)
+    monkeypatch.setattr(served_model, "BATCH_SIZE", 3)
+    asked = {"beam_size": 2, "max_words": 12}
+    assert served.predict(there, made.pictures, asked) == made.descriptions
+    assert served.predict(there, made.pictures, {"beam_size": 0, "max_words": 0}) == made.descriptions, "as it was made"
+    short = served.predict(there, made.pictures, {"max_words": 2})
+    assert max(len(text.split()) for text in short) == 2
+    no_picture = base64.b64encode(b"no picture").decode()
+    for inputs, reason in (
+        (["%%%"], "input 0 is not base64"),
+        ([made.pictures[0], no_picture], "input 1 is not a picture"),
+    ):
+        with pytest.raises(MlflowException, match=reason) as refused:
+            served.predict(there, inputs)
+        assert refused.value.error_code == "INVALID_PARAMETER_VALUE", "which the server tells as 400"
+    with pytest.raises(MlflowException, match=r"search\.beam_size is -3"):
+        served.predict(there, made.pictures, {"beam_size": -3})
+    monkeypatch.setattr(served_model, "MAX_PICTURE_BYTES", 9)
+    with pytest.raises(MlflowException, match="input 0 has 10 bytes; at most 9 are taken"):
+        served.predict(there, [no_picture])
 
 
 def test_a_subprocess_loads_the_champion_from_a_real_server_and_writes_the_same(made: Made, tmp_path: Path) -> None:
