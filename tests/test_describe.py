@@ -161,10 +161,15 @@ def test_wrong_use_is_one_clear_line(
 def test_a_catalogue_whose_products_all_have_a_description_is_nothing_to_do(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    described = {"id": 1, "image_url": "https://a.example/1.jpg", "description": "a hat"}
-    nameless = {"image_url": "https://a.example/2.jpg"}
-    (tmp_path / "c.jsonl").write_text(f"{json.dumps(described)}\n{json.dumps(nameless)}\n")
+    (tmp_path / "c.jsonl").write_text('{"id": 1, "image_url": "https://a.example/1.jpg", "description": "a hat"}\n')
     assert main(["describe", "--catalog", str(tmp_path / "c.jsonl"), "--only-missing"]) == 0
-    captured = capsys.readouterr()
-    assert "every product has a description" in captured.out
-    assert "1 records are left out: no id" in captured.err
+    assert "every product has a description" in capsys.readouterr().out
+
+
+def test_records_that_are_left_out_are_counted_by_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    records = [{"id": 1, "image_url": "https://a.example/1.jpg"}, {"image_url": "https://a.example/2.jpg"}]
+    (tmp_path / "c.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    assert main(["describe", "--catalog", str(tmp_path / "c.jsonl"), "--workdir", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "1 records are left out: no id" in told
+    assert "run the pipeline first" in told
