@@ -72,7 +72,7 @@ def train(
         if report.epoch == 1 or report.epoch % tracked.config.pictures_every_epochs == 0:
             best = max((run_dir / "training").glob("model-*"))
             title = f"After epoch {report.epoch}; written by the best model so far, {best.name}"
-            path = shown.draw(best, run_dir / "figures" / f"validation-{report.epoch:04}", title=title)
+            path = draw_epoch(shown.seen(best), run_dir / "figures" / f"validation-{report.epoch:04}", title=title)
             tracked.log_picture(path, key="pictures/validation products", step=report.epoch)
 
     with changing_progress("steps") as on_progress, tracked.system_metrics():
@@ -104,10 +104,12 @@ def train(
             on_progress=bar.reach,
         )
     title = f"Written by the best model, of epoch {result.best_epoch}"
-    best = shown.draw(result.model_dir, run_dir / "figures" / "validation_products", title=title)
+    seen = shown.seen(result.model_dir)
+    best = draw_epoch(seen, run_dir / "figures" / "validation_products", title=title)
     # MLflow's page begins at step 0: there stands the model that was kept.
     tracked.log_picture(best, key="pictures/validation products", step=0)
-    few = shown.draw_few(result.model_dir, run_dir / NOTE_PICTURE)
+    title = "What it writes for validation products"
+    few = draw_epoch(seen[:NOTED_PRODUCTS], run_dir / NOTE_PICTURE, title=title, panels_a_row=PANELS_IN_A_NOTE)
     tracked.log_files([best, few], "figures")
     curves = draw_curves(
         tracked.history(), run_dir / "figures", best_epoch=result.best_epoch, chosen_by=TITLES[config.monitor]
@@ -177,18 +179,10 @@ class Shown:
         self.pictures = store.read(rows)  # (B, 3, S, S)
         self.search, self.device = search, device
 
-    def draw(self, model_dir: Path, path: Path, *, title: str) -> Path:
-        """Describe them with a model and draw what it wrote, and where it looked at each word."""
-        return draw_epoch(self._seen(model_dir, SHOWN_PRODUCTS), path, title=title)
-
-    def draw_few(self, model_dir: Path, path: Path) -> Path:
-        """The first of them, as narrow as a run's note is."""
-        title = "What it writes for validation products"
-        return draw_epoch(self._seen(model_dir, NOTED_PRODUCTS), path, title=title, panels_a_row=PANELS_IN_A_NOTE)
-
-    def _seen(self, model_dir: Path, count: int) -> list[Seen]:
-        found = Describer.load(model_dir, device=self.device).describe(self.pictures[:count], self.search)
+    def seen(self, model_dir: Path) -> list[Seen]:
+        """What a model writes for them, and where it looks at each word."""
+        found = Describer.load(model_dir, device=self.device).describe(self.pictures, self.search)
         return [
             Seen(picture=picture, words=one.words, attention=one.attention, reference=reference)
-            for picture, one, reference in zip(self.pictures, found, self.references, strict=False)
+            for picture, one, reference in zip(self.pictures, found, self.references, strict=True)
         ]
