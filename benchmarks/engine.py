@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.memory import peak_memory_bytes
 from model.picture import ImageConfig
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import SAMPLE_FILE
 from tasks.pictures.chunk_files import Chunk, remove_chunks
 from tasks.pictures.chunks import fetch_chunk
 from tasks.pictures.pack import PackSummary, pack

@@ -44,12 +44,12 @@ def with_prefect(folder: Path) -> str:
 
 def engine_alone(folder: Path) -> str:
     """The same without Prefect."""
+    from tasks.dataset_files import OUTCOMES_FILE, STORES
     from tasks.manifest import write_manifest
     from tasks.pictures.chunk_files import remove_chunks
-    from tasks.pictures.reuse import OUTCOMES_FILE
 
     packed = fetch_and_pack(folder)
-    write_manifest(folder, "pack", files=[folder / "train.h5", folder / "test.h5", folder / OUTCOMES_FILE], facts={})
+    write_manifest(folder, "pack", files=[folder / name for name in (*STORES, OUTCOMES_FILE)], facts={})
     remove_chunks(folder)
     return packed.digest
 

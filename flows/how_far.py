@@ -6,7 +6,7 @@ from pyarrow import ArrowException
 
 from model.files import CHECKPOINT_PREFIX
 from model.picture import ImageConfig
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import SAMPLE_FILE
 from tasks.pictures.selection import read_outcomes, read_splits
 from tasks.runs import RunRecord, run_folder
 

@@ -16,6 +16,7 @@ from model.errors import RunError
 from model.warm_start import check_shape
 from tasks.catalog.sampling import too_few_to_learn
 from tasks.catalog.urls import without_secrets
+from tasks.dataset_files import DROPPED_FILE, OUTCOMES_FILE, REJECTED_FILE, TEST_STORE, TRAIN_STORE
 from tasks.evaluate import check_writers, evaluate
 from tasks.promote import promote
 from tasks.read import Dataset
@@ -84,7 +85,7 @@ def all_stages(
             check_shape(weights, read_config(weights), settings.encoder, settings.decoder)
         dataset, result = data_stages(run, settings, dataset)
         tracked.log_tags({"dataset.id": dataset.id, "dataset.digest": result["dataset_digest"]})
-        for split, file in (("training", "train.h5"), ("test", "test.h5")):
+        for split, file in (("training", TRAIN_STORE), ("test", TEST_STORE)):
             tracked.log_dataset(
                 name=f"{Path(request.catalog).stem} {split}",
                 digest=result["dataset_digest"],
@@ -92,9 +93,9 @@ def all_stages(
                 context=split,
                 profile=result["records"]["sampled"],
             )
-        reports = ("report.md", "report.json", "rejected.parquet", "dropped.parquet")
+        reports = ("report.md", "report.json", REJECTED_FILE, DROPPED_FILE)
         tracked.log_files([dataset.folder / name for name in reports], "catalogue")
-        tracked.log_files([dataset.folder / "outcomes.parquet"], "pictures")
+        tracked.log_files([dataset.folder / OUTCOMES_FILE], "pictures")
         if warning := too_few_to_learn(result["records"]["sampled"]["train"]):
             logger.warning(warning)
             result["warnings"].append(warning)

@@ -6,12 +6,11 @@ from typing import Any
 from prefect import task
 
 from tasks.catalog.duplicates import (
-    DROPPED_FILE,
-    RECORDS_FILE,
     DeduplicateConfig,
     deduplicate_folder,
     pixel_repeats,
 )
+from tasks.dataset_files import DROPPED_FILE, RECORDS_FILE
 from tasks.manifest import read_manifest, write_manifest
 from tasks.pictures.selection import FindRepeats
 from tasks.read import Dataset

@@ -7,6 +7,7 @@ from prefect import task
 
 from model.picture import ImageConfig
 from tasks.catalog.duplicates import DeduplicateConfig
+from tasks.dataset_files import OUTCOMES_FILE, STORES
 from tasks.deduplicate import find_repeats
 from tasks.manifest import read_manifest, write_manifest
 from tasks.pictures import pack as engine
@@ -38,7 +39,7 @@ def pack(
             find_repeats=find_repeats(dataset, deduplicate),
         )
         facts = asdict(summary)
-        files = [dataset.folder / name for name in ("train.h5", "test.h5", "outcomes.parquet")]
+        files = [dataset.folder / name for name in (*STORES, OUTCOMES_FILE)]
         write_manifest(dataset.folder, "pack", files=files, facts=facts)
     remove_chunks(dataset.folder)
     return facts

@@ -5,7 +5,8 @@ from typing import Any
 
 from prefect import task
 
-from tasks.catalog.sampling import SAMPLE_FILE, SampleConfig, sample_folder
+from tasks.catalog.sampling import SampleConfig, sample_folder
+from tasks.dataset_files import SAMPLE_FILE
 from tasks.manifest import read_manifest, write_manifest
 from tasks.read import Dataset
 from tasks.step import RETRIED

@@ -14,6 +14,7 @@ from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConf
 from model.store import PictureStore
 from model.training import EpochReport
 from model.training import train as train_captioner
+from tasks.dataset_files import CAPTIONS_FILE, TRAIN_STORE, VOCABULARY_FILE
 from tasks.drafts.calibrate import calibrate
 from tasks.figures.curves import draw_curves
 from tasks.figures.epochs import PANELS_IN_A_NOTE, Seen, draw_epoch
@@ -26,7 +27,6 @@ from tasks.scoring.config import TITLES, ScoreConfig
 from tasks.scoring.products import Products, read_products
 from tasks.step import ONCE, counted
 from tasks.tracking import TrackedRun
-from tasks.vocabulary import CAPTIONS_FILE, VOCABULARY_FILE
 
 SHOWN_PRODUCTS, NOTED_PRODUCTS = 16, 3
 NOTE_PICTURE = "figures/where_it_looks.png"
@@ -63,7 +63,7 @@ def train(
     shown = Shown(dataset, search, device=config.device)
     device = choose_device(config.device).type
     batch = run_dir / "figures" / "training_batch"
-    tracked.log_files(draw_training_batch(dataset.folder / "train.h5", captions, vocabulary, config, batch), "figures")
+    tracked.log_files(draw_training_batch(dataset.folder / TRAIN_STORE, captions, vocabulary, config, batch), "figures")
 
     def on_epoch(report: EpochReport) -> None:
         log_epoch(tracked, report, config)
@@ -77,7 +77,7 @@ def train(
 
     with changing_progress("steps") as on_progress, tracked.system_metrics():
         result = train_captioner(
-            pictures=dataset.folder / "train.h5",
+            pictures=dataset.folder / TRAIN_STORE,
             captions=captions,
             vocabulary=vocabulary,
             run=run_dir / "training",
@@ -172,7 +172,7 @@ class Shown:
     """The fixed validation products whose descriptions and attention are drawn as training goes on."""
 
     def __init__(self, dataset: Dataset, search: SearchConfig, *, device: str) -> None:
-        store = PictureStore(dataset.folder / "train.h5")
+        store = PictureStore(dataset.folder / TRAIN_STORE)
         rows = [row for row, split in enumerate(store.splits) if split == "validation"][:SHOWN_PRODUCTS]
         captions = pq.read_table(dataset.folder / CAPTIONS_FILE, columns=["references"])["references"]
         self.references = [captions[row].as_py()[0] for row in rows]

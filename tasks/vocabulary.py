@@ -10,13 +10,11 @@ from model.store import PictureStore
 from model.text import tokenize
 from model.vocabulary import Vocabulary, VocabularyConfig
 from tasks.catalog.reader import write_table
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import CAPTIONS_FILE, SAMPLE_FILE, STORES, VOCABULARY_FILE
 from tasks.manifest import read_manifest, write_manifest
 from tasks.pack import packed_digest
 from tasks.read import Dataset
 from tasks.step import RETRIED, counted
-
-CAPTIONS_FILE, VOCABULARY_FILE = "captions.parquet", "vocabulary.json"
 
 
 @task(name="build vocabulary", task_run_name=counted("build vocabulary", "pack", "rows", "train"), **RETRIED)
@@ -46,7 +44,7 @@ def caption_table(dataset: Dataset) -> pa.Table:
     references = dict(zip(sampled["record_id"].to_pylist(), sampled["references"].to_pylist(), strict=True))
     ids: list[str] = []
     splits: list[str] = []
-    for name in ("train.h5", "test.h5"):
+    for name in STORES:
         store = PictureStore(dataset.folder / name)
         ids += store.record_ids
         splits += store.splits

@@ -23,10 +23,10 @@ from model.configuration import check, setting
 from model.errors import UserError
 from model.text import SPLITS, normalise, split_of
 from tasks.catalog.near_duplicates import near_duplicates_across
-from tasks.catalog.reader import CATALOG_FILE, write_table
+from tasks.catalog.reader import write_table
 from tasks.catalog.urls import normalise_url
+from tasks.dataset_files import CATALOG_FILE, DROPPED_FILE, RECORDS_FILE
 
-RECORDS_FILE, DROPPED_FILE = "records.parquet", "dropped.parquet"
 DROPPED_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "rule", "repeats_id", "split")])
 Rows = npt.NDArray[np.int64]
 NO_ROWS: Rows = np.zeros(0, np.int64)

@@ -22,8 +22,8 @@ from tasks.catalog.json_formats import read_json_array, read_json_lines
 from tasks.catalog.records import FIELDS, HAS_DESCRIPTION, Descriptions, Extractor, Record, record_id_of, written
 from tasks.catalog.source import Batch, Fault, Source, names_shown
 from tasks.catalog.table_formats import read_csv, read_parquet
+from tasks.dataset_files import CATALOG_FILE, REJECTED_FILE
 
-CATALOG_FILE, REJECTED_FILE = "catalog.parquet", "rejected.parquet"
 RECORD_SCHEMA = pa.schema(
     [
         ("record_id", pa.string()),

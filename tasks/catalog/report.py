@@ -14,13 +14,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.text import SPLITS, normalise
-from tasks.catalog.duplicates import DROPPED_FILE, RECORDS_FILE, DeduplicateConfig, pixel_repeats
-from tasks.catalog.reader import CATALOG_FILE, REJECTED_FILE
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.catalog.duplicates import DeduplicateConfig, pixel_repeats
 from tasks.catalog.similar_pictures import similar_pairs
 from tasks.catalog.urls import normalise_url
+from tasks.dataset_files import (
+    CATALOG_FILE,
+    DROPPED_FILE,
+    OUTCOMES_FILE,
+    RECORDS_FILE,
+    REJECTED_FILE,
+    SAMPLE_FILE,
+    STORES,
+)
 
-OUTCOMES_FILE, STORES = "outcomes.parquet", ("train.h5", "test.h5")
 BIN_WORDS, LAST_BIN_WORDS = 5, 100
 TOP_WORDS, TOP_CATEGORIES, EXAMPLES = 50, 20, 20
 

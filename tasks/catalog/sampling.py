@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from model.configuration import check, setting
 from model.errors import UserError
 from model.text import SPLITS
-from tasks.catalog.duplicates import RECORDS_FILE
 from tasks.catalog.reader import write_table
+from tasks.dataset_files import RECORDS_FILE, SAMPLE_FILE
 
-SAMPLE_FILE = "sample.parquet"
 FEW_TO_LEARN_FROM = 1000  # the demo's model, with 2,300, still named one type in four wrongly (docs/experiments.md)
 
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 
 from model.errors import RunError
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import SAMPLE_FILE
 from tasks.pictures.address import Address, FileAddress, WebAddress, resolve
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks
 from tasks.pictures.fetcher import Fetcher

@@ -21,16 +21,14 @@ from model.errors import RunError, UserError
 from model.files import atomic_path
 from model.picture import ImageConfig
 from model.store import StoreInfo, write_store
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import OUTCOMES_FILE, SAMPLE_FILE, STORES
 from tasks.pictures.chunk_files import ChunkFile
 from tasks.pictures.outcome import SCHEMA, Outcome, nothing_had
-from tasks.pictures.reuse import OUTCOMES_FILE
 from tasks.pictures.selection import FindRepeats, read_outcomes, read_splits, select
 from tasks.pictures.settings import FetchConfig
 from tasks.pictures.tables import read_table, write_rows
 from tasks.progress import progress
 
-STORES = {"train.h5": ("train", "validation"), "test.h5": ("test",)}
 BLOCK_ROWS = 32  # handed from thread to thread at once: waking one up costs as much as a picture's digest
 BLOCKS_AHEAD = 2
 PACKED_SCHEMA = pa.schema(

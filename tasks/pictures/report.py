@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 
 from model.picture import ImageConfig
+from tasks.dataset_files import OUTCOMES_FILE
 from tasks.markdown import escape
 from tasks.pictures.outcome import SCHEMA, Outcome
-from tasks.pictures.reuse import OUTCOMES_FILE
 from tasks.pictures.selection import read_outcomes
 
 HOSTS_SHOWN = 20

@@ -21,10 +21,10 @@ from pyarrow import ArrowException
 from model.errors import UserError, first_line
 from model.picture import ImageConfig
 from model.store import PictureStore
+from tasks.dataset_files import OUTCOMES_FILE, STORES
 from tasks.pictures.chunk_files import ChunkFile, existing_chunks, pixel_rule
 from tasks.pictures.outcome import SCHEMA, Outcome
 
-OUTCOMES_FILE = "outcomes.parquet"
 logger = logging.getLogger(__name__)
 
 
@@ -106,7 +106,7 @@ def _find_in_chunk(file: ChunkFile, wanted: list[str], image: ImageConfig, found
 def _find_in_stores(folder: Path, wanted: list[str], image: ImageConfig, found: dict[str, StoredPicture]) -> None:
     """Add the pictures of a packed dataset."""
     stores: dict[str, PictureStore] = {}
-    for name in ("train.h5", "test.h5"):
+    for name in STORES:
         try:
             store = PictureStore(folder / name)
         except UserError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.picture import ImageConfig
 from model.text import SPLITS
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import SAMPLE_FILE
 from tasks.pictures.address import address_key, check_base, resolve
 from tasks.pictures.chunk_files import Chunk, ChunkFile, existing_chunks, remove_partial_chunks
 from tasks.pictures.outcome import Outcome

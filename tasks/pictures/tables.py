@@ -14,7 +14,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from pyarrow import Schema, Table
 
-from tasks.catalog.sampling import SAMPLE_FILE
+from tasks.dataset_files import SAMPLE_FILE
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> Table:

@@ -17,7 +17,7 @@ from model.errors import UserError
 from model.picture import ImageConfig
 from model.store import PictureStore
 from model.text import HASH_CHARACTERS, SPLITS, text_hash
-from tasks.pictures.reuse import OUTCOMES_FILE
+from tasks.dataset_files import CAPTIONS_FILE, OUTCOMES_FILE, SAMPLE_FILE, TEST_STORE, TRAIN_STORE
 
 ALL = "all"
 
@@ -112,7 +112,7 @@ def read_products(folder: Path, *, data: str, split: str = "") -> Products:
         UserError: the split is unknown or has no product.
     """
     check_split(split)
-    captions = pq.read_table(folder / "captions.parquet").to_pandas()
+    captions = pq.read_table(folder / CAPTIONS_FILE).to_pandas()
     present = set(captions["split"])
     if not split:
         split = next((name for name in ("test", "validation") if name in present), ALL)
@@ -126,7 +126,7 @@ def read_products(folder: Path, *, data: str, split: str = "") -> Products:
 
 
 def _details(folder: Path) -> pd.DataFrame:
-    path = folder / "sample.parquet"
+    path = folder / SAMPLE_FILE
     if not path.is_file():
         return pd.DataFrame({"record_id": [], "title": [], "attr": []}, dtype=object)
     details: pd.DataFrame = pq.read_table(path, columns=["record_id", "title", "attr"]).to_pandas()
@@ -140,7 +140,7 @@ class Pictures:
         self.places: list[tuple[PictureStore, int]] = []
         stores: dict[str, tuple[PictureStore, dict[str, int]]] = {}
         for record_id, split in zip(products.table["record_id"], products.table["split"], strict=True):
-            name = "test.h5" if split == "test" else "train.h5"
+            name = TEST_STORE if split == "test" else TRAIN_STORE
             if name not in stores:
                 store = PictureStore(products.folder / name)
                 if (store.info.size_px, store.info.resize) != (image.size_px, image.resize):
