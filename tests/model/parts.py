@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
+import torchvision
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.decoder import Decoder
 from model.grid import Grid, attention_grid
+from model.report import TrainResult
 from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import StoreInfo, write_store
 from model.training import train
@@ -91,6 +94,20 @@ def run_training(data: Path, run: Path, **changes: Any) -> Any:
         "config": replace(TRAIN, **settings),
     }
     return train(**{**arguments, **changes})
+
+
+def outcome(result: TrainResult) -> tuple[Any, ...]:
+    """All that must repeat: losses, scores and samples of every epoch, and the model's bytes."""
+    reports = [replace(report, pictures_per_s=0.0, seconds=0.0) for report in result.history]
+    return reports, result.best_epoch, (result.model_dir / "weights.safetensors").read_bytes()
+
+
+def resnet18_weights(folder: Path) -> Path:
+    """ResNet-18 weights in a file: with batch norm, unlike SqueezeNet's."""
+    torch.manual_seed(0)
+    path = folder / "resnet18.safetensors"
+    safetensors.torch.save_file(torchvision.models.resnet18().state_dict(), path)
+    return path
 
 
 def small_vocabulary(words: int) -> Vocabulary:

@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
-import torchvision
 
 from model.describer import Describer
 from model.device import choose_device
 from model.loop import CHECKED_STEPS
-from model.report import TrainResult
 from model.settings import EncoderConfig, SearchConfig
 from model.step import Step
 from model.store import PictureStore
-from tests.model.parts import ENCODER, EVERYTHING, run_training, write_data
+from tests.model.parts import ENCODER, EVERYTHING, outcome, resnet18_weights, run_training, write_data
 from tests.model.pretended_gpu import GPU, pretended_gpu
 
 STEPS = 5  # of an epoch
@@ -36,16 +33,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> EncoderConfig:
     """An encoder with given weights, some of which learn."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
-    safetensors.torch.save_file(torchvision.models.resnet18().state_dict(), path)
-    return EncoderConfig(name="resnet18", weights=str(path), grid=14)
-
-
-def came_to(result: TrainResult) -> tuple[Any, ...]:
-    """All that training came to, its times apart."""
-    history = [replace(report, pictures_per_s=0.0, seconds=0.0) for report in result.history]
-    return history, result.best_epoch, (result.model_dir / "weights.safetensors").read_bytes()
+    weights = resnet18_weights(tmp_path_factory.mktemp("weights"))
+    return EncoderConfig(name="resnet18", weights=str(weights), grid=14)
 
 
 def test_the_pretended_gpu_refuses_what_a_gpu_refuses_and_counts_what_it_waits_for() -> None:
@@ -92,7 +81,7 @@ def test_training_on_a_gpu_mixes_no_devices_and_comes_to_what_the_cpu_comes_to(
         on_gpu = run_training(data, tmp_path / "gpu", device="auto", precision=precision, **settings)
     # float16 is a GPU's alone. The pretended one computes in float32; its loss is scaled all the same, by a power of 2.
     on_cpu = run_training(data, tmp_path / "cpu", device="cpu", precision="fp32", **settings)
-    assert came_to(on_gpu) == came_to(on_cpu)
+    assert outcome(on_gpu) == outcome(on_cpu)
     (checkpoint,) = (tmp_path / "gpu").glob("checkpoint-*")
     scaler = torch.load(checkpoint / "optimizer.pt", weights_only=True)["scaler"]
     assert bool(scaler) == (precision == "fp16")
@@ -100,7 +89,7 @@ def test_training_on_a_gpu_mixes_no_devices_and_comes_to_what_the_cpu_comes_to(
 
 def test_a_run_goes_on_on_the_other_device(data: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {**EVERYTHING, "epochs": 4}
-    whole = came_to(run_training(data, tmp_path / "whole", **settings))
+    whole = outcome(run_training(data, tmp_path / "whole", **settings))
     devices = itertools.cycle(["cuda", "cpu"])
     for epoch in range(1, 5):
 
@@ -113,7 +102,7 @@ def test_a_run_goes_on_on_the_other_device(data: Path, tmp_path: Path) -> None:
                 result = run_training(data, tmp_path / "run", device=next(devices), on_epoch=stop, **settings)
             except KeyboardInterrupt:
                 continue
-    assert came_to(result) == whole
+    assert outcome(result) == whole
 
 
 def test_a_step_of_training_waits_for_the_gpu_not_once(

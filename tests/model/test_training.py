@@ -21,7 +21,6 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor
 
 from model.average import WeightAverage
@@ -42,7 +41,19 @@ from model.store import PictureStore, write_store
 from model.validation import validate
 from model.vocabulary import Vocabulary
 from model.word_head import WordHead, word_loss
-from tests.model.parts import COLOURS, DECODER, ENCODER, EVERYTHING, SEARCH, info, random_grid, run_training, write_data
+from tests.model.parts import (
+    COLOURS,
+    DECODER,
+    ENCODER,
+    EVERYTHING,
+    SEARCH,
+    info,
+    outcome,
+    random_grid,
+    resnet18_weights,
+    run_training,
+    write_data,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,11 +65,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ResNet-18 weights in a file: with batch norm, unlike SqueezeNet's."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
-    safetensors.torch.save_file(torchvision.models.resnet18().state_dict(), path)
-    return path
+    return resnet18_weights(tmp_path_factory.mktemp("weights"))
 
 
 NOTHING = EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8)
@@ -66,12 +73,6 @@ NOTHING = EncoderConfig(name="resnet18", weights="none", grid=0, max_stride_px=8
 
 def state(model_dir: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(model_dir / "weights.safetensors")
-
-
-def outcome(result: Any) -> tuple[Any, ...]:
-    """All that must repeat: losses, scores and samples of every epoch, and the model's bytes."""
-    reports = [replace(report, pictures_per_s=0.0, seconds=0.0) for report in result.history]
-    return reports, result.best_epoch, (result.model_dir / "weights.safetensors").read_bytes()
 
 
 def final_weights(run: Path) -> bytes:
