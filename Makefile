@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: $(STAMP) ## a catalogue, its pictures, a trained model and its scores, in ./workspace (8 minutes)
+demo: $(STAMP) ## a catalogue, its pictures, a trained model and its scores, in ./workspace (8 to 14 minutes)
 	$(BIN)/ec-descr-gen demo
 
 test: $(STAMP) ## format, lint, types, import contracts, tests

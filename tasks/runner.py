@@ -35,7 +35,7 @@ def chunk_runner(where: str) -> Iterator[Runner]:
         from prefect_dask import DaskTaskRunner
     except ImportError:
         raise UserError(
-            f"fetch.runner is {where}, but Dask is not installed: pip install 'ec-descr-gen[dask]'"
+            f"fetch.runner is {where}, but Dask is not installed: `make install` brings it"
         ) from None
     address = where.replace("dask://", "tcp://") if "://" in where else None
     here = {"n_workers": available_cores(), "threads_per_worker": 1, "dashboard_address": None}

@@ -13,7 +13,7 @@ from tasks.pictures.settings import FetchConfig
 def test_dask_that_is_absent_or_does_not_answer_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as absent:
         absent.setitem(sys.modules, "prefect_dask", None)
-        with pytest.raises(UserError, match=r"Dask is not installed: pip install 'ec-descr-gen\[dask\]'"):
+        with pytest.raises(UserError, match=r"Dask is not installed: `make install` brings it"):
             runner.chunk_runner("dask").__enter__()
     monkeypatch.setattr(runner, "ANSWER_TIMEOUT_S", 1)
     where = f"dask://{LOOPBACK}:{free_port()}"
