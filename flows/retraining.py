@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from flows.champion import champions_settings
 from flows.named import check_to_train
@@ -27,11 +30,12 @@ WITHOUT_EFFECT = ("catalog", "fetch")
 @flow(name="retrain", flow_run_name=catalogue_name, persist_result=False, **TOLD)
 def retraining(
     catalog: str = "", image_base_url: str = "", workdir: str = "workspace", settings: Settings | None = None
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Make a model of a new catalogue, compare it with the champion, promote it if it is better.
 
     A catalogue whose content a run with the same settings has had already is nothing new and takes seconds. Pictures
-    that are there are taken again, and every product keeps its split.
+    that are there are taken again, and every product keeps its split. Where none was published yet, a run that the
+    schedule began is complete: there is nothing to do, and nobody to mend it.
 
     Args:
         catalog: The catalogue's file, where the worker runs; empty: the one that was published last, with its base.
@@ -40,7 +44,12 @@ def retraining(
         settings: The configuration; `gate` says when the new model is better. Left out: that of the champion's run.
     """
     if not catalog:
-        path, image_base_url = latest(Path(workdir))
+        try:
+            path, image_base_url = latest(Path(workdir))
+        except UserError as error:
+            if not _begun_by_schedule():
+                raise
+            return Completed(message=f"nothing to do: {error}")
         catalog = str(path)
     settings = settings or champions_settings(Path(workdir)) or Settings()
     request = Request(flow="retraining", catalog=catalog, image_base_url=image_base_url, settings=settings.nested())
@@ -49,6 +58,11 @@ def retraining(
         result = _retrain(run, Settings.from_nested(run.record.request.settings))
         run.note(result=result)
     return result
+
+
+def _begun_by_schedule() -> bool:
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.auto_scheduled
 
 
 def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:

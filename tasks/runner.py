@@ -34,9 +34,7 @@ def chunk_runner(where: str) -> Iterator[Runner]:
     try:
         from prefect_dask import DaskTaskRunner
     except ImportError:
-        raise UserError(
-            f"fetch.runner is {where}, but Dask is not installed: `make install` brings it"
-        ) from None
+        raise UserError(f"fetch.runner is {where}, but Dask is not installed: `make install` brings it") from None
     address = where.replace("dask://", "tcp://") if "://" in where else None
     here = {"n_workers": available_cores(), "threads_per_worker": 1, "dashboard_address": None}
     there = {"timeout": ANSWER_TIMEOUT_S}

@@ -12,9 +12,14 @@ import mlflow
 import pandas as pd
 import pytest
 from PIL import Image
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows.cli import main
 from flows.prefect_api import ask
+from flows.retraining import retraining
 from tasks.demo.server import serve_images
 from tasks.tracking import TrackingConfig
 from tasks.tracking.registry import Registry
@@ -303,6 +308,32 @@ def test_a_catalogue_that_cannot_be_read_is_not_published(
     assert says in captured.err
     assert "Traceback" not in captured.err
     assert not (tmp_path / "w").exists()
+
+
+def test_before_a_catalogue_is_published_the_schedule_finds_nothing_to_do_and_a_person_is_told_what_to_do(
+    tmp_path: Path, prefect_server: str
+) -> None:
+    where = {"workdir": str(tmp_path)}
+    hourly = {"schedule": {"interval": 3600, "anchor_date": "2026-01-01T00:00:00Z"}, "active": True}
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_server, PREFECT_LOGGING_TO_API_ENABLED: False}),
+        get_client(sync_client=True) as client,
+    ):
+        flow_id = str(client.create_flow(retraining))
+        deployment = {"name": "hourly", "flow_id": flow_id, "parameters": where, "schedules": [hourly]}
+        made = ask(prefect_server, "/deployments/", deployment)["id"]
+        past = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T00:30:00Z", "min_runs": 1, "max_runs": 1}
+        ask(prefect_server, f"/deployments/{made}/schedule", past)
+        [planned] = ask(prefect_server, "/flow_runs/filter", {"flow_runs": {"deployment_id": {"any_": [made]}}})
+        asked = client.create_flow_run(retraining, parameters=where)
+        for run_id, expected in ((planned["id"], StateType.COMPLETED), (asked.id, StateType.FAILED)):
+            run_flow(retraining, client.read_flow_run(run_id), where, return_type="state")
+            found = client.read_flow_run(run_id).state
+            assert found is not None
+            assert found.type == expected
+            assert "no catalogue was published in" in str(found.message)
+            assert "`ec-descr-gen publish FILE`, or name one" in str(found.message)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_there_is_nothing_to_roll_back_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
