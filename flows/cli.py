@@ -32,7 +32,7 @@ BASE_HELP = "what relative urls resolve against"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns 0 for success, 1 if the run failed, 2 for wrong use or bad input."""
+    """Run a command. Returns 0 for success, 1 if the run failed, 2 for wrong use or bad input, 130 if stopped."""
     prepare_surroundings()
     options = make_parser().parse_args(arguments)
     try:

@@ -1,6 +1,7 @@
 """`demo`: a drawn catalogue, served on loopback, through the whole pipeline; judged by what is known of each item."""
 
 import argparse
+import json
 import logging
 import shutil
 import signal
@@ -15,7 +16,7 @@ import pandas as pd
 from flows import show
 from flows.launch import launch, resume_run
 from flows.presets import DEMO_ITEMS
-from flows.server import free_port
+from flows.server import free_port, is_free
 from flows.settings import compose
 from flows.show import Shown
 from model.errors import UserError
@@ -40,10 +41,10 @@ def demo(options: argparse.Namespace) -> Shown:
 
 def _demo(options: argparse.Namespace) -> Shown:
     folder = demo_folder(options.workdir)
-    ceiling = f"score.writers.ceiling={(folder / CEILING_FILE).resolve()}"
+    ceiling = f"score.writers.ceiling={json.dumps(str((folder / CEILING_FILE).resolve()))}"  # YAML reads it
     assignments = [ceiling, *(options.assignments or [])]
     settings = compose(preset=options.preset, file=options.config, assignments=assignments)
-    items = options.items if options.items is not None else DEMO_ITEMS
+    items = _items(options.items if options.items is not None else DEMO_ITEMS)
     port = _catalogue(folder, items, split_seed=settings.sample.split_seed)
     request = Request(
         flow="pipeline",
@@ -51,6 +52,7 @@ def _demo(options: argparse.Namespace) -> Shown:
         image_base_url=f"http://127.0.0.1:{port}/",
         settings=settings.nested(),
     )
+    _check_free(port, folder)
     with serve_images(folder, port):
         result = launch(request, options.workdir)
     return judged(result, options.workdir), demo_table
@@ -76,9 +78,24 @@ def resume_demo(record: RunRecord, workdir: Path) -> Shown:
             raise UserError(
                 f"the demo's catalogue in {folder} was never drawn to its end: run `ec-descr-gen demo` again"
             )
+        _check_free(int(made["port"]), folder)
         with serve_images(folder, int(made["port"])):
             result = resume_run(record, workdir)
         return judged(result, workdir), demo_table
+
+
+def _check_free(port: int, folder: Path) -> None:
+    if not is_free(port):
+        raise UserError(
+            f"port {port}, where the demo's pictures were served before, is taken by another program: end that, or "
+            f"remove {folder}, which the demo then draws again"
+        )
+
+
+def _items(count: int) -> int:
+    if count < 1:
+        raise UserError(f"--items is {count}: must be at least 1")
+    return count
 
 
 def _made(folder: Path) -> dict[str, Any]:
@@ -157,11 +174,9 @@ def demo_table(result: Mapping[str, Any]) -> None:
 
 def make(options: argparse.Namespace) -> Shown:
     """`make-catalog`: only the catalogue."""
-    if options.items < 1:
-        raise UserError(f"--items is {options.items}: must be at least 1")
     if (options.out / CATALOG_FILE).exists() and not (options.out / ANSWERS_FILE).exists():
         raise UserError(f"{options.out / CATALOG_FILE} is there and was not drawn here: choose another --out")
-    report = make_catalog(options.items, options.out, options.seed, split_seed=compose().sample.split_seed)
+    report = make_catalog(_items(options.items), options.out, options.seed, split_seed=compose().sample.split_seed)
     result = {
         **asdict(report),
         "folder": str(report.folder),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flows.settings import Settings
-from model.device import check_device
+from model.device import check_device, check_training_device
 from model.directory import check_model
 from model.encoder import check_encoder
 from model.errors import UserError
@@ -20,9 +20,11 @@ def check_to_train(settings: Settings) -> None:
     """
     check_encoder(settings.encoder)
     check_freezing(settings.train, settings.encoder)
-    if settings.train.warm_start not in {"", CHAMPION}:
+    train = settings.train
+    check_training_device(train.device, precision=train.precision, processes=train.processes)
+    if train.warm_start not in {"", CHAMPION}:
         try:
-            check_model(Path(settings.train.warm_start))
+            check_model(Path(train.warm_start))
         except UserError as error:
             raise UserError(f"train.warm_start: {error}") from None
     check_to_score(settings)

@@ -50,7 +50,7 @@ def up(options: argparse.Namespace) -> Shown:
     """Start everything, say where it is, keep it running until Ctrl-C or SIGTERM, stop everything.
 
     Raises:
-        UserError: it is up already; a port is taken; there is no such time zone.
+        UserError: it is up already; a port is taken, 0 or given twice; there is no such time zone.
         RunError: something did not start.
     """
     workdir: Path = options.workdir.resolve()
@@ -114,7 +114,8 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
     mlflow = mlflow_server(workdir, facts["mlflow_url"], environment, auth=facts["auth"])
 
     def before_the_worker() -> None:
-        prefect.wait()  # both may have ended together
+        prefect.start_again_if_ended()  # both may have ended together, or it once more
+        prefect.wait()
         crash_runs_of_the_pool(api, POOL, workdir)
 
     worker = Child(

@@ -71,7 +71,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    """The JSON values of a checkpoint."""
+    """The JSON values of a checkpoint. Raises UserError if it is damaged."""
     try:
         state = read_json(checkpoint / "state.json")
     except (OSError, ValueError) as error:
@@ -82,7 +82,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(checkpoint: Path, captioner: Captioner, device: torch.device) -> dict[str, Any]:
-    """Fill the model; give the optimizer's part back."""
+    """Fill the model; give the optimizer's part back. Raises UserError if it is damaged, or of another model."""
     load_weights(checkpoint / "weights.safetensors", captioner)
     try:
         optimizer: dict[str, Any] = torch.load(checkpoint / "optimizer.pt", map_location=device, weights_only=True)

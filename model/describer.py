@@ -96,6 +96,10 @@ class Describer:
             pictures: resized as `image` says.
             search_config: how descriptions are searched for.
             rivals: kinds of words that exclude each other (kind -> words), to know how sure each of them is.
+
+        Raises:
+            UserError: out of memory.
+            RunError: the model's probabilities are no numbers.
         """
         found: list[Description] = []
         with out_of_memory_says("lower search.beam_size"):

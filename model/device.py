@@ -35,18 +35,30 @@ def check_device(wanted: str) -> None:
         raise UserError("train.device is cuda, but PyTorch sees no CUDA device here: set train.device=cpu or auto")
 
 
+def check_training_device(wanted: str, *, precision: str, processes: int) -> None:
+    """Check that the device for `wanted` is there, computes in `precision`, and is there for each of the processes.
+
+    Raises:
+        UserError: one of these is not so.
+    """
+    check_device(wanted)
+    gpus = 0 if wanted == "cpu" or not torch.cuda.is_available() else torch.cuda.device_count()
+    if precision == "fp16" and not gpus:
+        raise UserError("train.precision is fp16, which only GPUs compute in: set train.precision=auto")
+    if 0 < gpus < processes:
+        raise UserError(f"train.processes is above the {gpus} CUDA devices of this machine")
+
+
 def choose_device(wanted: str = "auto", *, local_rank: int = 0) -> torch.device:
     """The device for `wanted` (auto, cpu, cuda).
 
     Raises:
         UserError: CUDA is asked for and absent, or there are more processes than devices.
     """
-    check_device(wanted)
+    check_training_device(wanted, precision="auto", processes=local_rank + 1)
     if wanted == "cpu" or not torch.cuda.is_available():
         _say(f"running on the CPU: {'asked for' if wanted == 'cpu' else 'PyTorch sees no CUDA device'}")
         return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        raise UserError(f"train.processes is above the {torch.cuda.device_count()} CUDA devices of this machine")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     torch.set_float32_matmul_precision("high")  # the decoder's products in TF32
@@ -67,7 +79,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
         wanted = "bf16" if fast else "fp16" if device.type == "cuda" else "fp32"
         reason = f"bfloat16 is {'' if fast else 'not '}faster on this {device.type}"
     elif wanted == "fp16" and device.type == "cpu":
-        raise UserError("train.precision is fp16, which only GPUs compute in: set train.precision=auto")
+        check_training_device("cpu", precision=wanted, processes=1)
     logger.info("training multiplies in %s: %s", wanted, reason)
     return FORMATS[wanted]
 

@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         """Build the network and load its weights (not `load_weights`: they come from a model directory).
 
         Raises:
-            UserError: the name is unknown, or the weights cannot be had or do not fit.
+            UserError: the name is unknown or no encoder's, or the weights cannot be had or do not fit.
         """
         super().__init__()
         self.config = config
@@ -166,9 +166,9 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     try:
         weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # torch raises nearly anything on a damaged file, as one that was put there by hand
         raise UserError(
-            f"ImageNet weights of {name} cannot be had ({error}): "
+            f"ImageNet weights of {name} cannot be had ({first_line(error)}): "
             "give a local state-dict file as encoder.weights, or encoder.weights=none"
         ) from None
     return state

@@ -1,8 +1,8 @@
 """The training loop: steps, epochs, checkpoints.
 
-Every random draw of a step comes from (seed, epoch, step) alone. So a checkpoint needs no generator's state, and a
-run that was killed goes on to the same weights as one that was not (on a GPU, whose sums have no fixed order, to
-rounding).
+Every random draw of a step comes from (seed, epoch, step, the process's number) alone. So a checkpoint needs no
+generator's state, and a run that was killed goes on to the same weights as one that was not (on a GPU, whose sums
+have no fixed order, to rounding).
 """
 
 import logging

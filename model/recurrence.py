@@ -1,6 +1,6 @@
 """The decoder's recurrence over whole captions, with its gradient written out.
 
-`model.decoder.Decoder.step` says the same in plain modules; this is what training runs. Three things make it fast:
+`model.decoder.Decoder.step` says the same in plain modules; this is what training runs. Four things make it fast:
 
 - captions stand sorted by length and only the rows still alive are computed, as in ``pack_padded_sequence``;
 - the hidden state is multiplied once a word by all matrices that wait for it (attention, gate, LSTM);
@@ -138,8 +138,8 @@ class Recurrence(torch.autograd.Function):
         d_states = gates.new_empty(len(gates), len(state_weight))  # (R, A + D + 4H)
         d_queries, d_betas, d_gates = torch.split(d_states, sizes, 1)
         d_contexts = torch.empty_like(contexts)
-        open_sums = torch.empty_like(queries)  # sum over positions of the same, (R, A)
         active = torch.zeros_like(keys)  # sum over words of d_score where the rectifier is open, (B, P, A)
+        open_sums = torch.empty_like(queries)  # sum over positions of the same, (R, A)
         buffer = torch.empty_like(keys)
         d_h, d_c = torch.zeros_like(hidden), torch.zeros_like(cell)
         previous_h, previous_c = _before(hidden, hiddens, words), _before(cell, cells, words)

@@ -74,7 +74,8 @@ class TrainConfig:
     monitor: str = setting("bleu_4", "Validation score that chooses the best epoch: bleu_4 or cider_d")
     validation_beam_size: int = setting(1, "Beams when validating after each epoch; 1 is greedy", unit="beams")
     schedule: str = setting(
-        "plateau", "Learning rates fall when the score stands still, or along a cosine over `epochs`"
+        "plateau",
+        "Learning rates fall when the score stands still, or along a cosine over the epochs (rewards: their own)",
     )
     decay: float = setting(0.8, "On a plateau learning rates are multiplied by this")
     decay_patience_epochs: int = setting(5, "… after so many epochs without a better score", unit="epochs")
@@ -91,12 +92,17 @@ class TrainConfig:
     jitter: float = setting(
         0.0, "Training pictures are enlarged or shrunk by up to ± this share of their size, moved by half"
     )
-    small_first: float = setting(1.0, "In the first half of the epochs pictures are shrunk to this share of their side")
+    small_first: float = setting(
+        1.0,
+        "In the first half of the epochs that learn from true words pictures are shrunk to this share of their side",
+    )
     device: str = setting("auto", "auto, cpu or cuda")
     precision: str = setting("auto", "Training multiplies in fp32, bf16 or fp16; auto: the fastest on this device")
     workers: int = setting(0, "Processes that load pictures; 0 loads them in the training process")
     processes: int = setting(1, "Processes that train together, each on its share of a batch; on GPUs at most one each")
-    checkpoint_minutes: float = setting(15.0, "A checkpoint also inside an epoch, this often", unit="minutes")
+    checkpoint_minutes: float = setting(
+        15.0, "A checkpoint also inside an epoch, this often; 0: none there", unit="minutes"
+    )
 
     def __post_init__(self) -> None:
         at_least = {

@@ -123,7 +123,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     """Close its input, which ends it, and wait until it is gone."""
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.close()
+    with suppress(BrokenPipeError):  # a byte that nobody was left to read
+        child.stdin.close()
     try:
         child.wait(timeout=END_TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -59,7 +59,8 @@ def train(
         run: folder for checkpoints and the best model.
         encoder: which network looks.
         decoder: which network writes.
-        search: how descriptions are searched for; while training with ``train.validation_beam_size``, not mirrored.
+        search: how descriptions are searched for; while training with ``train.validation_beam_size``, and neither
+            mirrored nor enlarged.
         config: how to learn.
         features: folder for a frozen encoder's features; by default one in `run` that is removed at the end.
         facts: what else the model directory's ``config.json`` shall keep; ``training_pictures``, hashes of the
@@ -68,8 +69,9 @@ def train(
         on_progress: called with (step, done, total, note).
 
     Raises:
-        UserError: the data or the settings do not fit each other.
-        RunError: the loss is no number any more; a process ended without saying why.
+        UserError: the data, the settings and the machine do not fit each other; out of memory.
+        RunError: the loss or the model's probabilities are no numbers any more; the disk is full; a process ended
+            without saying why.
     """
     if config.processes > 1 and not distributed.started():
         return train_together(

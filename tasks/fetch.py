@@ -60,7 +60,7 @@ def fetch(
     """Fetch chunks until the rows are complete: the sample's first, then the reserve's for what is not to be had.
 
     Raises:
-        UserError: no room on the disk; relative urls without a base.
+        UserError: no room on the disk; the base is no place of pictures; nothing can be had.
         RunError: too many failures that may pass.
     """
     if config.refresh:

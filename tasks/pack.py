@@ -21,7 +21,7 @@ from tasks.step import RETRIED, counted
 def pack(
     dataset: Dataset, *, image: ImageConfig, config: FetchConfig, deduplicate: DeduplicateConfig, exact: bool
 ) -> dict[str, Any]:
-    """Make train.h5, test.h5 and outcomes.parquet. Returns rows, missing, fetched, reused, failures, digest.
+    """Make train.h5, test.h5 and outcomes.parquet. Returns what `tasks.pictures.pack.PackSummary` holds.
 
     Raises:
         UserError: `exact`, and too few pictures can be had; none of a split.

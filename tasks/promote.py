@@ -56,9 +56,11 @@ def promote(
 
     Returns:
         champion (the version compared with; empty if there was none), decision (a sentence), promoted, alias,
-        comparison (score -> both values, difference, interval, confidence), carried_out (the alias was moved).
+        comparison (score -> both values, difference, interval, confidence), conditions (what it was measured on),
+        and carried_out if the alias was moved.
 
     Raises:
+        UserError: the champion's model cannot be had.
         RunError: the registry does not answer, or the score that decides could not be computed.
     """
     tracked = TrackedRun(run_dir)

@@ -13,7 +13,7 @@ HANGS_S = 6 * 3600.0  # the slowest step beside training takes minutes, with a m
 
 
 def worth_a_retry(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
-    """Whether running the step again may help: not after a user's mistake, which stays one."""
+    """Whether running the step again may help: not after a user's mistake or a defect of ours, which stay."""
     return not isinstance(state.result(raise_on_failure=False), UserError | AssertionError)
 
 

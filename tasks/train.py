@@ -51,8 +51,7 @@ def train(
         model_dir, epochs, best_epoch and the best epoch's validation scores.
 
     Raises:
-        UserError: the data or the settings do not fit each other.
-        RunError: the loss is no number any more.
+        UserError, RunError: as `model.training.train`.
     """
     facts = read_manifest(run_dir, "train")
     if facts is not None:

@@ -19,7 +19,10 @@ from tasks.step import RETRIED, counted
 
 @task(name="build vocabulary", task_run_name=counted("build vocabulary", "pack", "rows", "train"), **RETRIED)
 def build_vocabulary(dataset: Dataset, config: VocabularyConfig) -> dict[str, Any]:
-    """Make captions.parquet (rows in the order of train.h5, then test.h5) and vocabulary.json. Returns words, config.
+    """Make captions.parquet (rows in the order of train.h5, then test.h5) and vocabulary.json.
+
+    Returns:
+        words (how many), min_count, pictures (the packed pictures' digest).
 
     Raises:
         UserError: no word stands often enough.

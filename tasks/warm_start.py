@@ -46,6 +46,7 @@ def fetch_warm_start(run_dir: Path, config: TrainConfig) -> TrainConfig:
     """Replace `train.warm_start=champion` by the folder of its model: the same one whenever the run goes on.
 
     Raises:
+        UserError: its model cannot be had.
         RunError: the registry does not answer.
     """
     if config.warm_start != CHAMPION:

@@ -34,7 +34,7 @@ NO_ROWS: Rows = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, kw_only=True)
 class DeduplicateConfig:
-    """Which repetitions are dropped. Whatever is set here, what two splits share is dropped on the training side."""
+    """Which repetitions are dropped. Whatever is set here, what two of our own splits share is dropped in training."""
 
     description: bool = setting(True, "drop records whose normalised description is another's")
     url: bool = setting(True, "drop records whose normalised picture url is another's")

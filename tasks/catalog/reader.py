@@ -80,7 +80,7 @@ class Catalog:
     Attributes:
         format: "JSON array", "JSON Lines", "CSV" or "Parquet".
         records: RECORD_SCHEMA, ids unique, smallest id first (numbers before words).
-        rejected: REJECTED_SCHEMA, in the file's order.
+        rejected: REJECTED_SCHEMA, in the file's order, then those without a split, then those with another's id.
         read: how many records the file holds: kept and rejected.
         given_splits: the catalogue says which split each record is in.
         conflated: the share of the picture urls with a query, which was cut, that it alone told from another one.

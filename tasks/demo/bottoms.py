@@ -117,7 +117,7 @@ def _waist(canvas: Canvas, kind: str, top: float) -> None:
     )
     canvas.seam([(-0.4, top + 0.14), (0.4, top + 0.14)], 0.02, 0.66)
     if kind == "belt":
-        belt(canvas, top + 0.01, 0.4, second=False)
+        belt(canvas, top + 0.01, 0.4)
     elif kind == "drawstring":
         for i in range(13):
             canvas.seam([(-0.36 + i * 0.06, top + 0.01), (-0.36 + i * 0.06, top + 0.13)], 0.016, 0.76)

@@ -49,7 +49,7 @@ def dress(canvas: Canvas, product: Product, rng: random.Random) -> None:
         canvas.fold([(x * 0.5 + shift, 0.05), (x * hem * 1.5 + shift, bottom)], 0.08, rng.choice((0.78, 0.86, 1.15)))
     folds(canvas, rng, -0.5, 0.0, 0.3, 2)
     if look["waist"] == "belt":
-        belt(canvas, -0.06, 0.375, second=False)
+        belt(canvas, -0.06, 0.375)
 
 
 def coat(canvas: Canvas, product: Product, rng: random.Random) -> None:
@@ -103,7 +103,7 @@ def coat(canvas: Canvas, product: Product, rng: random.Random) -> None:
             canvas.fabric(part, 1.06)
             canvas.seam([*part, part[0]], 0.022, 0.62)
     if belted:
-        belt(canvas, 0.03, waist + 0.025, second=False)
+        belt(canvas, 0.03, waist + 0.025)
 
 
 def _coat_closure(canvas: Canvas, kind: str, bottom: float) -> None:

@@ -1,7 +1,6 @@
 """A loopback image server that also plays what goes wrong in the world: errors that pass, pages where pictures were."""
 
 import asyncio
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from model.errors import UserError
+from model.files import read_json
 from tasks.demo.catalogue import ANSWERS_FILE
 
 HOST = "127.0.0.1"
@@ -79,11 +79,17 @@ def serve_images(folder: Path, port: int = 0) -> Iterator[str]:
         thread.join(_START_TIMEOUT_S)
 
 
+def _fails_twice(answers: Path) -> set[str]:
+    try:
+        return set(read_json(answers)["fails_twice"])
+    except (OSError, ValueError, LookupError, TypeError):  # none, or something else's
+        return set()
+
+
 def make_app(folder: Path) -> web.Application:
     """The server as an aiohttp application; its count of failures starts anew."""
     root = folder.resolve()
-    answers = root / ANSWERS_FILE
-    fails_twice = set(json.loads(answers.read_text(encoding="utf-8"))["fails_twice"]) if answers.is_file() else set()
+    fails_twice = _fails_twice(root / ANSWERS_FILE)
     failed: Counter[str] = Counter()
 
     async def picture(request: web.Request) -> web.StreamResponse:

@@ -106,9 +106,9 @@ def straight_body(
     canvas.fabric(body)
 
 
-def belt(canvas: Canvas, y: float, half_width: float, *, second: bool) -> None:
+def belt(canvas: Canvas, y: float, half_width: float) -> None:
     """A belt with its buckle."""
-    rgb = canvas.second if second else tone(canvas.main, 0.45) if sum(canvas.main) > 240 else (170, 140, 96)
+    rgb = tone(canvas.main, 0.45) if sum(canvas.main) > 240 else (170, 140, 96)
     band = [(-half_width, y), (half_width, y), (half_width, y + 0.12), (-half_width, y + 0.12)]
     canvas.plain(band, rgb, 0.98)
     canvas.plain([(-0.09, y - 0.02), (0.09, y - 0.02), (0.09, y + 0.14), (-0.09, y + 0.14)], (206, 170, 92))

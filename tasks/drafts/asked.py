@@ -84,7 +84,7 @@ def _expand(given: str) -> list[str]:
 
 @dataclass(frozen=True)
 class OfCatalog:
-    """The products of a catalogue, smallest id first, and how many records are left out, by reason."""
+    """The products of a catalogue, smallest id first, then those that cannot be had; records left out, by reason."""
 
     asked: list[Asked]
     left_out: dict[str, int]

@@ -38,16 +38,22 @@ class Kept:
     def __init__(self, out: Path, made_by: Mapping[str, Any]) -> None:
         self.path = out.with_name(f"{out.name}.partial")
         self.rows: dict[str, Row] = {}
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab+")
-        except OSError as error:
-            raise UserError(f"cannot write {out}: {error.strerror}; name another --out") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(f"{out} is being written by another process: wait for it, or name another --out") from None
+        while True:
+            try:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("ab+")
+            except OSError as error:
+                raise UserError(f"cannot write {out}: {error.strerror}; name another --out") from None
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._file.close()
+                raise UserError(
+                    f"{out} is being written by another process: wait for it, or name another --out"
+                ) from None
+            if self._is_there():
+                break
+            self._file.close()  # the process that had it removed it meanwhile
         header = {"made_by": json.loads(json.dumps(made_by))}
         self._file.seek(0)
         text = self._file.read()
@@ -59,6 +65,12 @@ class Kept:
         else:
             self._file.truncate(0)
             self._append([header])
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep more rows; on disk when this returns."""

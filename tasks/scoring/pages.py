@@ -103,7 +103,7 @@ def run_note(
         report: of the held-out split.
         predictions: of `tasks.scoring.evaluation.Evaluation`, the best first.
         title: one line.
-        facts: short facts: dataset, epochs, pictures.
+        facts: short facts, such as dataset, epochs, decision.
         links: words -> address (the Prefect run).
     """
     # The page folds all but the first lines away, so the result stands there.

@@ -34,8 +34,8 @@ DESCRIPTION_CHARACTERS = 5000  # of a version; PostgreSQL takes no more
 PREVIOUS_TAG = "champion before"  # empty: there was none
 # MLflow's words for a server that is not there or not well; all others are its answers.
 SILENT = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"}
-# What model/ imports: a machine with these and the logged files describes pictures.
-REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "pandas", "pyarrow", "h5py", "pillow", "nltk")
+# What model/ imports, and MLflow for a table: a machine with these and the logged files describes pictures.
+REQUIREMENTS = ("mlflow", "torch", "torchvision", "safetensors", "numpy", "pandas", "pyarrow", "h5py", "pillow")
 
 
 def requirements() -> list[str]:
@@ -228,6 +228,7 @@ class Registry:
 
         Raises:
             UserError: there is no such model.
+            RunError: the server does not answer.
         """
         import mlflow.artifacts
         from mlflow.exceptions import MlflowException
@@ -247,12 +248,10 @@ class Registry:
             try:
                 with process_wide(self.uri):
                     mlflow.artifacts.download_artifacts(artifact_uri=f"{model_uri}/artifacts", dst_path=partial)
-            except MlflowException as error:
-                raise UserError(
-                    f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}"
-                ) from error
             except outages() as error:
-                raise RunError(f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}") from error
+                answered = isinstance(error, MlflowException) and error.error_code not in SILENT
+                kind = UserError if answered else RunError
+                raise kind(f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}") from error
             candidates = [path.parent for path in Path(partial).rglob("weights.safetensors")]
             if not candidates:
                 raise UserError(f"{model_uri} in {self.shown} is not a model of this project.")

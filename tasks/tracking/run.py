@@ -40,7 +40,7 @@ def start_run(
             mlflow.db and mlartifacts/ unless another store is configured.
         name: what the run is called in MLflow.
         parameters: the whole configuration; sections may be nested and are written `section.key`.
-        tags: Prefect run, git commit, dataset id, device; see `tasks.tracking.facts.environment_tags`.
+        tags: Prefect run, git commit, device; see `tasks.tracking.facts.environment_tags`.
     """
     if not is_tracked(run_dir):
         _keep_settings(run_dir, config, config.given_uri())

@@ -32,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.tracking_uri:
             run.track_at(options.tracking_uri)
         count = len(run.journal.pending())
-        done = run.flush()
+        try:
+            done = run.flush()
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
         left |= not done
         kept = len(run.journal.pending())
         print(f"{folder}: {count - kept} sent to {run.shown_uri}, {kept} left")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,6 +215,10 @@ def test_the_data_stages_begin_with_the_base_for_a_deployed_run_too(shop: Path, 
             "train.device=cuda", "train.device is cuda, but PyTorch sees no CUDA device here",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="its absence cannot be shown"),
         ),
+        pytest.param(
+            "train.precision=fp16", "train.precision is fp16, which only GPUs compute in",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="its absence cannot be shown"),
+        ),
     ],
 )  # fmt: skip
 def test_what_settings_name_is_looked_for_before_the_catalogue_is_read(
@@ -285,6 +290,31 @@ def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> N
     (tmp_path / "demo" / "thesis.txt").write_text("years of work")
     assert "holds files that are not the demo's" in refused("demo", "--items", "40", "--workdir", tmp_path)
     assert (tmp_path / "demo" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_demo_that_cannot_be_drawn_leaves_the_one_that_is_there(tmp_path: Path) -> None:
+    made = tmp_path / "demo" / "made.json"
+    made.parent.mkdir()
+    made.write_text('{"items": 40, "split_seed": 0, "port": 1}')
+    for _ in range(2):
+        assert "--items is 0: must be at least 1" in refused("demo", "--items", "0", "--workdir", tmp_path)
+        assert json.loads(made.read_text())["items"] == 40
+
+
+def test_a_demo_whose_port_another_program_has_says_how_it_goes_on(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (tmp_path / "demo").mkdir()
+        (tmp_path / "demo" / "made.json").write_text(json.dumps({"items": 40, "split_seed": 0, "port": port}))
+        line = refused("demo", "--items", "40", "--workdir", tmp_path)
+    assert f"port {port}, where the demo's pictures were served before, is taken by another program" in line
+    assert f"remove {tmp_path / 'demo'}" in line
+
+
+def test_the_demo_takes_a_folder_whose_name_looks_like_yaml(tmp_path: Path) -> None:
+    assert "train.epochs is 0" in refused("demo", "--workdir", tmp_path / "a: b", "--set", "train.epochs=0")
 
 
 def test_a_catalogue_that_was_not_drawn_here_is_not_drawn_over(tmp_path: Path) -> None:

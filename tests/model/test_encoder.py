@@ -174,3 +174,17 @@ def test_a_file_that_holds_more_or_less_than_a_state_dict_is_one_clear_line(tmp_
             UserError, match=r"it\.pt is no state-dict file: it holds more than names and their tensors"
         ):
             look(replace(TINY, weights=str(tmp_path / "it.pt")))
+
+
+@pytest.mark.parametrize("damaged", [b"", b"<html>\n<title>404</title>\n", b"PK\x03\x04 cut short"])
+def test_a_damaged_file_of_imagenet_weights_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    """Put there by hand, as where there is no network: what was downloaded is checked then."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = Path(torchvision.models.get_model_weights("resnet18")["IMAGENET1K_V1"].url).name
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / name).write_bytes(damaged)
+    with pytest.raises(UserError, match="ImageNet weights of resnet18 cannot be had") as refused:
+        Encoder(EncoderConfig(name="resnet18", weights="imagenet"))
+    assert "\n" not in str(refused.value)

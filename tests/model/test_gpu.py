@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from model.describer import Describer
-from model.device import choose_device
+from model.device import check_training_device, choose_device
+from model.errors import UserError
 from model.loop import CHECKED_STEPS
 from model.settings import EncoderConfig, SearchConfig
 from model.step import Step
@@ -103,6 +104,16 @@ def test_a_run_goes_on_on_the_other_device(data: Path, tmp_path: Path) -> None:
             except KeyboardInterrupt:
                 continue
     assert outcome(result) == whole
+
+
+def test_more_processes_than_gpus_are_refused_before_anything_is_done() -> None:
+    with pretended_gpu():
+        check_training_device("auto", precision="fp16", processes=1)
+        check_training_device("cpu", precision="bf16", processes=2)
+        with pytest.raises(UserError, match=r"train\.processes is above the 1 CUDA devices of this machine"):
+            check_training_device("auto", precision="auto", processes=2)
+        with pytest.raises(UserError, match=r"train\.processes is above the 1 CUDA devices of this machine"):
+            choose_device("auto", local_rank=1)
 
 
 def test_a_step_of_training_waits_for_the_gpu_not_once(

@@ -34,7 +34,7 @@ from model.encoder import Encoder
 from model.errors import RunError, UserError
 from model.files import CHECKPOINT_PREFIX, sha256_file
 from model.metrics.bleu import bleu
-from model.report import EpochReport
+from model.report import EpochReport, report_to_json
 from model.schedule import WARM_UP, Plateau, cosine
 from model.settings import DecoderConfig, EncoderConfig, SearchConfig, TrainConfig
 from model.store import PictureStore, write_store
@@ -503,6 +503,30 @@ def test_processes_that_are_killed_in_the_middle_of_a_report_are_named_with_thei
     monkeypatch.setattr(sys, "executable", str(interpreter))
     with pytest.raises(RunError, match=r"ended with exit code -9 and did not say why: see .*torchrun\.log"):
         run_training(data, tmp_path / "run", processes=2)
+
+
+def test_processes_that_die_while_their_report_is_taken_are_named_with_their_log(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they are answered then finds nobody: that is no reason to say nothing."""
+    report = EpochReport(
+        epoch=1, train_loss=1.0, reward=None, validation_loss=1.0, learning_rates={}, pictures_per_s=1.0, scores={},
+        samples=[], is_best=True, seconds=1.0, hypotheses=[],
+    )  # fmt: skip
+    line = json.dumps(["epoch", report_to_json(report)])
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(line)}\nexit 7\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    told: list[EpochReport] = []
+
+    def take(report: EpochReport) -> None:
+        told.append(report)
+        time.sleep(1)
+
+    with pytest.raises(RunError, match=r"ended with exit code 7 and did not say why: see .*torchrun\.log"):
+        run_training(data, tmp_path / "run", processes=2, on_epoch=take)
+    assert told == [report]
 
 
 def test_the_report_of_an_epoch_tells_all(data: Path, tmp_path: Path) -> None:

@@ -71,6 +71,13 @@ def test_a_folder_without_answers_is_served_as_it_is(folder: Path) -> None:
         assert ask(base + "images/shy.jpg")[0] == 200
 
 
+@pytest.mark.parametrize("answers", ["[]", '{"fails_twice": 3}', "no JSON", '{"other": []}'])
+def test_a_folder_with_answers_to_something_else_is_served_as_it_is(folder: Path, answers: str) -> None:
+    (folder / "answers.json").write_text(answers)
+    with serve_images(folder) as base:
+        assert ask(base + "images/shy.jpg")[0] == 200
+
+
 def test_a_taken_port_is_one_clear_line(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

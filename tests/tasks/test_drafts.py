@@ -1,6 +1,7 @@
 """Drafts for a catalogue and for pictures that a person names: every one a row, none lost, none written over."""
 
 import csv
+import fcntl
 import json
 import threading
 from contextlib import closing
@@ -170,6 +171,23 @@ def test_what_was_drafted_before_a_kill_is_not_drafted_again(drafter: Drafter, s
     assert resumed == whole
     assert out.read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
     assert not partial.exists()
+
+
+def test_drafts_whose_file_another_process_removes_as_it_ends_are_kept_in_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial, lock = tmp_path / "drafts.csv.partial", fcntl.flock
+
+    def removed_meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        partial.unlink()
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    kept = Kept(tmp_path / "drafts.csv", {})
+    assert len(partial.read_text().splitlines()) == 1, "the header"
+    kept.remove()
+    kept.close()
 
 
 def test_what_another_model_or_search_began_is_drafted_anew(drafter: Drafter, shop: Path, tmp_path: Path) -> None:

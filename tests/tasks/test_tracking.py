@@ -374,6 +374,16 @@ def test_an_upload_to_an_address_that_is_none_changes_nothing(
     assert TrackedRun(run.run_dir).run_id == run.run_id
 
 
+def test_an_upload_to_a_database_without_its_driver_is_one_clear_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start(workdir, "r1")
+    assert upload([str(run.run_dir), "--tracking-uri", "mysql://u:secret@127.0.0.1:1/db"]) == 2
+    said = capsys.readouterr().err
+    assert "needs the Python module MySQLdb" in said
+    assert "secret" not in said
+
+
 def test_a_database_without_its_driver_is_the_users_to_mend(tmp_path: Path) -> None:
     config = TrackingConfig(uri="mysql://u:secret@127.0.0.1:1/db")
     with pytest.raises(UserError, match=r"mysql://127.0.0.1:1/db needs the Python module MySQLdb, which is not inst"):

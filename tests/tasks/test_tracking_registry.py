@@ -297,6 +297,16 @@ def test_the_same_version_of_another_registry_is_another_model(made: Made, tmp_p
 
 
 @pytest.mark.usefixtures("_no_retries")
+def test_a_server_that_goes_while_a_model_is_fetched_is_an_outage_and_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(TrackingConfig(uri=f"http://127.0.0.1:{free_port()}"), tmp_path)
+    monkeypatch.setattr(registry, "_version", lambda _: SimpleNamespace(name="ec-descr-gen", version="1", source="s"))
+    with pytest.raises(RunError, match="models:/ec-descr-gen/1 can't be had from"):
+        registry.fetch("models:/ec-descr-gen/1", tmp_path / "models")
+
+
+@pytest.mark.usefixtures("_no_retries")
 def test_a_password_in_the_registrys_address_is_not_shown(tmp_path: Path) -> None:
     config = TrackingConfig(uri=f"http://bob:hunter2@127.0.0.1:{free_port()}", timeout_s=1)
     with pytest.raises(RunError, match=r"registry at http://127\.0\.0\.1:\d+ did not answer") as raised:
