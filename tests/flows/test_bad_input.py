@@ -314,7 +314,7 @@ def test_a_demo_whose_port_another_program_has_says_how_it_goes_on(tmp_path: Pat
 
 
 def test_the_demo_takes_a_folder_whose_name_looks_like_yaml(tmp_path: Path) -> None:
-    assert "train.epochs is 0" in refused("demo", "--workdir", tmp_path / "a: b", "--set", "train.epochs=0")
+    assert "--items is 0" in refused("demo", "--workdir", tmp_path / "a: b", "--items", "0"), "the settings are taken"
 
 
 def test_a_catalogue_that_was_not_drawn_here_is_not_drawn_over(tmp_path: Path) -> None:
