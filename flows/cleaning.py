@@ -1,6 +1,7 @@
 """`clean`: removes datasets that nothing needs any more, and the checkpoints of finished runs."""
 
 import argparse
+import errno
 import logging
 import shutil
 from collections.abc import Mapping
@@ -61,7 +62,12 @@ def clean(options: argparse.Namespace) -> Shown:
             move = workdir / REMOVED / "-".join(path.relative_to(workdir).parts)
             move.parent.mkdir(exist_ok=True)
             shutil.rmtree(move, ignore_errors=True)
-            path.rename(move)
+            try:
+                path.rename(move)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.rmtree(path)  # of a folder that a link puts on another disk
         shutil.rmtree(workdir / REMOVED, ignore_errors=True)
     freed_bytes = sum(one["bytes"] for one in removed)
     return {"removed": removed, "kept": kept, "freed_bytes": freed_bytes}, _table

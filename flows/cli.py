@@ -124,9 +124,7 @@ def set_up_logging() -> None:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--workdir", type=workdir, default=Path("workspace"), help="datasets, runs, MLflow (./workspace)"
-    )
+    common.add_argument("--workdir", type=workdir, default="workspace", help="datasets, runs, MLflow (./workspace)")
     # Not `resume`: where this run had not begun yet, that finds nothing, or another run.
     common.set_defaults(again="the same command")
     common.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -236,9 +234,17 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def workdir(text: str) -> Path:
     """A working directory, whose path stands in the addresses of databases and in MLflow's questions."""
-    if wrong := sorted(set(str(Path(text).resolve())) & set('%?#"')):
-        raise argparse.ArgumentTypeError(f"{text} holds {' '.join(wrong)}: choose a folder without such a character")
-    if Path(text).exists() and not Path(text).is_dir():
+    try:
+        whole, in_the_way = str(Path(text).resolve()), Path(text).exists() and not Path(text).is_dir()
+    except (OSError, RuntimeError) as error:  # too long, not to be entered; a loop of links, before Python 3.13
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be one ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    if not is_utf8(whole):
+        raise argparse.ArgumentTypeError(f"{whole!a} is not UTF-8: name a folder elsewhere")
+    if wrong := sorted(set(whole) & set('%?#"')):
+        raise argparse.ArgumentTypeError(f"{whole} holds {' '.join(wrong)}: choose a folder without such a character")
+    if in_the_way:
         raise argparse.ArgumentTypeError(f"{text} is no folder: name one, which is made if it is not there")
     return Path(text)
 

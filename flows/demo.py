@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from flows import show
+from flows.commands import with_whole_paths
 from flows.launch import launch, resume_run
 from flows.presets import DEMO_ITEMS
 from flows.server import free_port, is_free
@@ -43,7 +44,7 @@ def _demo(options: argparse.Namespace) -> Shown:
     folder = demo_folder(options.workdir)
     ceiling = f"score.writers.ceiling={json.dumps(str((folder / CEILING_FILE).resolve()))}"  # YAML reads it
     assignments = [ceiling, *(options.assignments or [])]
-    settings = compose(preset=options.preset, file=options.config, assignments=assignments)
+    settings = with_whole_paths(compose(preset=options.preset, file=options.config, assignments=assignments))
     items = _items(options.items if options.items is not None else DEMO_ITEMS)
     port = _catalogue(folder, items, split_seed=settings.sample.split_seed)
     request = Request(
@@ -110,9 +111,13 @@ def _catalogue(folder: Path, items: int, *, split_seed: int) -> int:
     made, wanted = _made(folder), {"items": items, "split_seed": split_seed}
     if {name: made.get(name) for name in wanted} == wanted:
         return int(made["port"])
-    if not made and folder.exists() and any(folder.iterdir()):
+    if not made and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} holds files that are not the demo's: name another folder with --workdir")
-    shutil.rmtree(folder, ignore_errors=True)
+    gone = folder.with_name(f"{folder.name}.removed")  # a kill must not leave it without the file that says whose it is
+    shutil.rmtree(gone, ignore_errors=True)
+    if made:
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
     port = free_port()
     write_json(folder / MADE_FILE, {**wanted, "items": 0, "port": port})  # the folder is ours from now on
     report = make_catalog(items, folder, split_seed=split_seed)

@@ -11,9 +11,9 @@ from uuid import UUID
 import pydantic
 
 from flows.server import PrefectServer
-from model.errors import RunError, UserError
+from model.errors import RunError, UserError, first_line
 from tasks.lock import workdir_lock
-from tasks.runs import ContentChangedError, Request, RunRecord, find_same
+from tasks.runs import ContentChangedError, Request, RunRecord, find_run, find_same
 
 
 class UnknownRunError(UserError):
@@ -55,6 +55,7 @@ def resume_run(record: RunRecord, workdir: Path) -> dict[str, Any]:
         UserError, RunError: see the steps; UserError too if Prefect does not know the run any more.
     """
     with workdir_lock(workdir, f"run {record.run_id}"):
+        record = find_run(workdir, record.run_id)  # while we waited, another process may have finished or begun it
         logger.info(
             "continuing run %s, which %s in stage '%s'",
             record.run_id,
@@ -105,6 +106,8 @@ def _start(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
+    from pydantic_settings import SettingsError  # Prefect's own; imported with it
+
     try:
         from flows.evaluation import evaluation
     except pydantic.ValidationError as error:  # Prefect reads its settings when it is first imported
@@ -114,6 +117,8 @@ def _flow_of(request: Request, workdir: Path) -> tuple[Any, dict[str, Any]]:
             f"Prefect's {error.title} do not take {fault['input']!r} for {name} ({fault['msg']}): mend the variable "
             "PREFECT_… that says so"
         ) from None
+    except SettingsError as error:
+        raise UserError(f"{first_line(error)}: mend the file here that Prefect takes its settings from") from None
     from flows.pipeline import pipeline
     from flows.prepare import prepare
     from flows.quiet import expected_errors_without_traceback

@@ -1,6 +1,7 @@
 """The full pipeline: from a catalogue to a registered model with honest scores."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from model.directory import read_config
 from model.errors import RunError
 from model.warm_start import check_shape
 from tasks.catalog.sampling import too_few_to_learn
-from tasks.catalog.urls import without_secrets
+from tasks.catalog.urls import is_web, without_secrets
 from tasks.dataset_files import DROPPED_FILE, OUTCOMES_FILE, REJECTED_FILE, TEST_STORE, TRAIN_STORE
 from tasks.evaluate import check_writers, evaluate
 from tasks.promote import promote
@@ -72,7 +73,7 @@ def all_stages(
         name=f"{Path(request.catalog).stem} {run.record.run_id}",
         parameters={
             "catalog_file": request.catalog,
-            "image_base_url": without_secrets(request.image_base_url),
+            "image_base_url": without_secrets(base) if is_web(base := request.image_base_url) else base,
             **request.settings,
         },
         tags=environment_tags(),
@@ -153,7 +154,7 @@ def _through_the_gate(
     if not registered:
         raise RunError(
             f"MLflow did not take the model, so nothing is decided: once it answers, "
-            f"`ec-descr-gen resume {run.record.run_id}`"
+            f"`{shlex.join(['ec-descr-gen', 'resume', run.record.run_id, '--workdir', str(run.workdir)])}`"
         )
     run.note(stage="promote")
     return promote(

@@ -67,6 +67,7 @@ def _begun_by_schedule() -> bool:
 
 def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
     check_to_train(settings)
+    check_gate(settings)
     registry = registry_of(run.folder, settings.tracking)
     champion = registry.champion()  # a registry that does not answer is told now, not after hours of training
     dataset = find_dataset(run, settings)
@@ -83,6 +84,19 @@ def _retrain(run: OpenRun, settings: Settings) -> dict[str, Any]:
         config = read_config(registry.fetch(champion["model_uri"], run.workdir / "models"))
         check_comparable(champion["model_uri"], ImageConfig(**config["image"]), settings)
     return all_stages(run, settings, dataset=dataset, gate=True)
+
+
+def check_gate(settings: Settings) -> None:
+    """Check that the score that decides will be computed.
+
+    Raises:
+        UserError: it will not.
+    """
+    if settings.gate.score == "bertscore_f1" and settings.score.bertscore == "never":
+        raise UserError(
+            "gate.score is bertscore_f1, which score.bertscore=never leaves out: set score.bertscore=end, or another "
+            "gate.score"
+        )
 
 
 def same_content(workdir: Path, dataset_id: str, request: Request) -> RunRecord | None:

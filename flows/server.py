@@ -16,11 +16,12 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, closing
+from importlib import metadata
 from pathlib import Path
 from typing import Self
 
 from flows.keeper import end
-from flows.prefect_api import login, named_api
+from flows.prefect_api import ask, login, named_api
 from model.errors import RunError, UserError
 from tasks.catalog.urls import without_secrets
 from tasks.lock import hold, lock_facts
@@ -203,6 +204,14 @@ class PrefectServer:
                     )
                     raise RunError(f"Prefect's server {what}")
                 time.sleep(0.1)
+        # Its health is told without a password, and other programs are healthy too. Prefect's cloud is not asked.
+        if self.process is None and not os.environ.get("PREFECT_API_KEY"):
+            version = ask(self.api_url, "/admin/version")
+            ours = metadata.version("prefect").partition(".")[0]
+            if not isinstance(version, str) or version.partition(".")[0] != ours:
+                raise UserError(
+                    f"at {without_secrets(self.api_url)} answers no Prefect {ours} server: mend PREFECT_API_URL"
+                )
         if self.process is not None:
             threading.Thread(target=self._bring_back, daemon=True).start()
 

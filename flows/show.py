@@ -1,5 +1,6 @@
 """Results as tables on stdout."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from flows.server import prefect_pages
 from model.files import read_json
 from tasks.catalog.report_text import REPORT_JSON, report_table
 from tasks.scoring.config import TITLES
+from tasks.tracking.config import SQLITE
 
 # What a command gives back: its result, which `--json` prints, and the function that shows it to a person.
 Shown = tuple[Any, Callable[[Any], None]]
@@ -153,8 +155,14 @@ def _places(result: Mapping[str, Any]) -> Table:
         table.add_row("registered", "not yet: MLflow did not answer; see the command above")
     uri = result["mlflow"]["tracking_uri"]
     workdir = Path(result["dataset_dir"]).parents[1]
-    pages = f"mlflow ui --backend-store-uri {uri} --artifacts-destination {workdir / 'mlartifacts'}"
-    table.add_row("MLflow's pages", pages if uri.startswith("sqlite") else uri)
+    if uri.startswith(SQLITE):  # its files are beside it
+        files = Path(uri.removeprefix(SQLITE)).parent / "mlartifacts"
+        table.add_row(
+            "MLflow's pages",
+            shlex.join(["mlflow", "ui", "--backend-store-uri", uri, "--artifacts-destination", f"{files}"]),
+        )
+    else:
+        table.add_row("MLflow's pages", uri)
     table.add_row("Prefect's pages", prefect_pages(workdir))
     return table
 

@@ -174,7 +174,7 @@ def _run(workdir: Path, facts: dict[str, Any], zone: str, stack: ExitStack, *, a
             looked = time.monotonic()
             try:
                 crash_killed_runs(api, workdir)
-            except RunError as error:  # Prefect's server is being started again
+            except (RunError, OSError) as error:  # Prefect's server is being started again; a record cannot be read
                 logger.warning("%s", error)
 
 

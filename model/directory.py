@@ -24,6 +24,7 @@ from model.settings import DecoderConfig, EncoderConfig, SearchConfig
 from model.vocabulary import Vocabulary
 
 WEIGHTS, VOCABULARY, CONFIG = "weights.safetensors", "vocabulary.json", "config.json"
+NEEDED = {"sha256", "encoder", "decoder", "image"}  # of the configuration, to load the model
 SCHEMA_VERSION = 1
 OWN_DIGEST = "config_sha256"
 SECTIONS = {"encoder": EncoderConfig, "decoder": DecoderConfig, "image": ImageConfig, "search": SearchConfig}
@@ -85,6 +86,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = read_json(folder / CONFIG)
         version = config["schema_version"]
+        if not all(isinstance(config.get(name, {}), dict) for name in NEEDED):
+            raise TypeError(CONFIG)
         sealed = config.get(OWN_DIGEST) in {None, _sealed(config)[OWN_DIGEST]}  # None: of an earlier release
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder} is no model directory: it has no readable {CONFIG}") from None
@@ -107,6 +110,8 @@ def check_model(folder: Path) -> dict[str, Any]:
         UserError: the folder is no model directory, or a file is missing or was changed.
     """
     config = read_config(folder)
+    if not config.keys() >= NEEDED:
+        raise UserError(f"{folder} is no model directory: it has no readable {CONFIG}")
     for name, expected in config["sha256"].items():
         if not (folder / name).is_file() or sha256_file(folder / name) != expected:
             raise UserError(f"{folder / name} is missing or not what {CONFIG} says: copy the model directory again")

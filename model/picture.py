@@ -118,7 +118,6 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
         raise PictureError("too_small", f"{width}×{height}")
     if image.format in {"JPEG", "MPO"} and (scans := data.count(bytes([0xFF, SCAN]))) > MAX_SCANS:
         raise PictureError("too_many_scans", f"{scans}")
-    orientation = _orientation(image)
     target = _target_size(width, height, config)
     if math.isfinite(margin) and _last_bits_vanish(image, target):
         image = _open(without_last_bits(data))
@@ -130,6 +129,7 @@ def decode_with_size(data: bytes, config: ImageConfig, *, margin: float = MARGIN
             raise
         except Exception as error:
             raise PictureError("truncated", str(error)) from None
+        orientation = _orientation(image)  # here, as asking a PNG for it decodes it
         square = _resize(_to_rgb(image), extent, target, config)
     # Turned after resizing: the same result for a fraction of the work, as all three rules treat both axes alike.
     if orientation in _TURNS:
@@ -204,6 +204,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         if isinstance(clear, int):
             grey[values == clear] = 255
         return Image.fromarray(grey).convert("RGB")
+    if isinstance(clear, bytes):  # of a palette; more entries than a palette can have mean nothing
+        image.info["transparency"] = clear[:256]
     if isinstance(clear, tuple) and max(clear) > 255:
         image.info["transparency"] = tuple(value >> 8 for value in clear)
     if image.mode == "F":

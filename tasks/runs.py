@@ -107,6 +107,8 @@ def _stored(workdir: Path, run_id: str) -> RunRecord | None:
         if record.run_id != run_id:  # a copy of another run's folder
             raise ValueError(record.run_id)
         return record
+    except FileNotFoundError:  # given up meanwhile
+        return None
     except ValueError:  # no JSON, or not what a record is
         logger.warning("%s is damaged, so this run is left out: clean --unfinished removes it", path)
         return None

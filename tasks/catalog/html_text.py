@@ -14,6 +14,8 @@ _UNSEEN = re.compile(
 )
 _TAG = re.compile(r"""<([/!]?)([a-zA-Z][a-zA-Z0-9:\-]*)((?:[^<>"']|"[^"<]*"|'[^'<]*')*+|[^<>]*)>""")
 _END = re.compile(r"</([a-zA-Z][a-zA-Z0-9:\-]*)")
+# Shows that a text was HTML of HTML: an end tag, a tag without one, an entity.
+_LEFT = re.compile(r"</[a-zA-Z]|<(?:br|hr|p|li)\b[^<>]*>|&(?:[a-zA-Z]+|#[0-9]+|#[xX][0-9a-fA-F]+);")
 _INLINE = frozenset(
     {"a", "abbr", "b", "bdi", "bdo", "code", "em", "font", "i", "mark"}
     | {"s", "small", "span", "strike", "strong", "sub", "sup", "u", "wbr"}
@@ -27,7 +29,7 @@ def strip_html(text: str) -> str:
         return text
     shown = _shown(text)
     # HTML of HTML, as some exports have it, shows its tags as words.
-    return _shown(shown) if "&lt;" in text and _END.search(shown) else shown
+    return _shown(shown) if ("&lt;" in text or "&amp;" in text) and _LEFT.search(shown) else shown
 
 
 def _shown(text: str) -> str:

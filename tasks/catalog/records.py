@@ -36,7 +36,7 @@ _WORD = re.compile(r"[^\W_]")
 Descriptions = Literal["needed", "missing", "any"]
 HAS_DESCRIPTION = "has a description"
 _NEXT_URL = re.compile(r"[\s,;|]+(?=https?://)")  # of several in a cell, as shops' exports have them
-ABSENT = frozenset({"null", "nan", "n/a", "none"})  # what programs write for no text
+ABSENT = frozenset({"null", "nan", "n/a", "none", "na", "nil", "#n/a", "\\n"})  # what programs write for no text
 QUERIES = 10_000  # so many urls show whether queries tell pictures apart
 NO_ATTRIBUTE = "nah"  # FACAD's word for it
 
@@ -90,8 +90,8 @@ class Extractor:
             return Fault(HAS_DESCRIPTION, "")
 
         url = _first_picture(get(self.image_url))
-        if url is None or (isinstance(url, str) and not url.strip()):
-            url = _first_picture(get(self.images))
+        if not isinstance(url, str) or not url.strip() or url.strip().lower() in ABSENT:
+            url = _first_picture(get(self.images)) or url
         if not isinstance(url, str) or not (url := url.strip()):
             return Fault("no picture url", _show(without_secrets(written(url))) if url else "")
         if self.cut_query:
@@ -99,6 +99,8 @@ class Extractor:
             if query and self.looked_at < QUERIES:
                 self.looked_at += 1
                 self.told_apart += self.queries.setdefault(url, query) != query
+        if not url or url.lower() in ABSENT:
+            return Fault("no picture url", "")
         if url.startswith("//"):
             url = "https:" + url
         if not PLAIN_URL.fullmatch(url):
@@ -113,7 +115,7 @@ class Extractor:
             return Fault("no description", "")
 
         split: str = ""
-        if self.wanted == "needed" and (named := get(self.split)):  # drafts are written whatever split is named
+        if self.wanted == "needed" and (named := _text(get(self.split))):  # drafts are written whatever split is named
             split = SPLIT_NAMES.get(str(named).strip().lower(), "")
             if not split:
                 return Fault("unknown split", f"{_show(named)} is none of {', '.join(SPLIT_NAMES)}")
@@ -168,6 +170,8 @@ def _description(value: Any) -> str:
     """What a reader sees of a description; empty if it is none or has no word."""
     if not isinstance(value, str):
         return ""
+    if "\n" not in value:  # WooCommerce's CSV has a backslash and an n for each line break
+        value = value.replace("\\n", "\n")
     text = strip_html(value).strip()
     return text if _WORD.search(text) and (len(text) > 4 or text.lower() not in ABSENT) else ""
 
@@ -201,6 +205,7 @@ def _words(value: Any) -> list[str]:
         value = value.split(",")
     if not isinstance(value, list):
         return []
+    value = [each[1] if type(each) is tuple else each for each in value]  # of a Parquet map
     return [word for each in value if each != NO_ATTRIBUTE and type(each) is str and (word := each.strip())]
 
 

@@ -87,11 +87,11 @@ def read_csv(source: Source, max_record_bytes: int, known: Collection[str]) -> I
             f"{source.path} is no JSON array, JSON Lines, Parquet, or CSV whose first line names columns such as "
             f"id, image_url, description{has}: name yours with --set catalog.columns.description=COLUMN"
         )
-    _check_names(source, header, known)
     try:
-        next(rows)
+        header = _as_known([name.strip() for name in next(rows)], known)  # a quoted name may take several lines
     except csv.Error as error:
         raise UserError(f"{source.path}: the line of column names is broken ({error}): mend it") from None
+    _check_names(source, header, known)
     records: list[Any] = []
     places: list[int] = []
     while True:
@@ -130,10 +130,10 @@ def _check_names(source: Source, names: Collection[str], known: Collection[str])
 
 def _as_known(names: Sequence[str], known: Collection[str]) -> list[str]:
     """The names, those that only capitals keep from a known column without them."""
-    lower = [name.lower() for name in names]
+    wanted = {name.lower(): name for name in known}
     return [
-        small if name not in known and small in known and small not in names else name
-        for name, small in zip(names, lower, strict=True)
+        meant if name not in known and (meant := wanted.get(name.lower(), name)) not in names else name
+        for name in names
     ]
 
 

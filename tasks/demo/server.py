@@ -94,8 +94,12 @@ def make_app(folder: Path) -> web.Application:
 
     async def picture(request: web.Request) -> web.StreamResponse:
         name = request.match_info["path"]
-        path = (root / name).resolve()
-        if path.suffix.lower() not in CONTENT_TYPES or not path.is_relative_to(root) or not path.is_file():
+        try:
+            path = (root / name).resolve()
+            served = path.suffix.lower() in CONTENT_TYPES and path.is_relative_to(root) and path.is_file()
+        except (OSError, ValueError):  # a name that no file can have
+            served = False
+        if not served:
             raise web.HTTPNotFound
         if name in fails_twice and failed[name] < FAILURES:
             failed[name] += 1

@@ -123,6 +123,7 @@ class Drafter:
         config = self.describer.config
         made_by = {"model": config["sha256"], "review": config.get("review"), "search": asdict(self.search)}
         with closing(Kept(out, made_by)) as kept:
+            kept.forget_others({one.key: one.picture for one in asked})
             missing = [one for one in asked if one.key not in there | kept.rows.keys()]
             if len(missing) < len(asked):
                 logger.info("%s of %s drafts are there already", f"{len(asked) - len(missing):,}", f"{len(asked):,}")

@@ -72,6 +72,10 @@ class Kept:
         except FileNotFoundError:
             return False
 
+    def forget_others(self, pictures: Mapping[str, str]) -> None:
+        """Of what was kept, go on with the drafts of these pictures alone (key -> picture)."""
+        self.rows = {key: row for key, row in self.rows.items() if row.get("picture") == pictures.get(key)}
+
     def add(self, rows: Sequence[Row]) -> None:
         """Keep more rows; on disk when this returns."""
         self.rows |= {row_key(row): row for row in rows}

@@ -9,6 +9,7 @@ import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from yarl import URL
 
@@ -151,6 +152,8 @@ def _below(url: str, base: str) -> Address | Failed:
         place = resolve_url(url, base)
         if isinstance(place, str):
             return _web(place)
+        if not place.is_file():  # a url may say %20 for what the folder has as a space
+            place = Path(resolve_url(unquote(url), base))
         return FileAddress(place) if place.is_file() else Failed(reason="no_such_file")
     except OSError as error:  # a name too long, a folder that may not be read
         return Failed(reason="no_such_file", detail=error.strerror or "")

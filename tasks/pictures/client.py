@@ -32,6 +32,7 @@ from tasks.pictures.proxies import Proxies
 from tasks.pictures.settings import FetchConfig
 
 T = TypeVar("T")
+ENCODINGS = {"gzip", "x-gzip", "deflate", "br", "zstd", "compress"}
 REDIRECTS = {301, 302, 303, 307, 308}
 # Files above the first bound are read only a few at a time, so that memory stays within both bounds together.
 LARGE_BYTES = 1_000_000
@@ -230,7 +231,7 @@ class Client:
                 await _read_up_to(response, data, bound)
         if len(data) > bound:
             return Failed(reason="too_large", detail=f"more than {bound} bytes", http_status=200)
-        if encoding in {"", "identity"}:
+        if encoding not in ENCODINGS:  # "aws-chunked", "none", "utf-8": as browsers do, for what comes
             return Fetched(data=bytes(data)) if data else Failed(reason="empty", http_status=200)
         return _decompress(bytes(data), encoding, bound)
 

@@ -1,7 +1,6 @@
 """METEOR (Banerjee and Lavie, 2005) by nltk, where its word data is on this machine: it is never downloaded."""
 
 from collections.abc import Sequence
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +21,16 @@ def meteor(references: References, hypotheses: Hypotheses) -> NDArray[np.float64
 
     try:
         wordnet.ensure_loaded()
+        return np.array(
+            [
+                meteor_score([_plain(reference) for reference in group], _plain(words)) if words else 0.0
+                for group, words in zip(references, hypotheses, strict=True)
+            ]
+        )
     except LookupError:
         return NotComputed("nltk finds no WordNet here: python -m nltk.downloader wordnet")
-    except (OSError, ValueError, BadZipFile) as error:  # as after a download that was cut short
+    except Exception as error:  # as after a download that was cut short: its tables are read only when they are asked
         return NotComputed(f"nltk's WordNet cannot be read ({error}): python -m nltk.downloader --force wordnet")
-    return np.array(
-        [
-            meteor_score([_plain(reference) for reference in group], _plain(words)) if words else 0.0
-            for group, words in zip(references, hypotheses, strict=True)
-        ]
-    )
 
 
 def _plain(words: Sequence[str]) -> list[str]:

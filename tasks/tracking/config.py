@@ -36,12 +36,12 @@ class TrackingConfig:
             "a name of at most 200 bytes, no . or ..",
         )
         # It stands in `models:/NAME@ALIAS` and is a part of a folder's name.
-        name, barred = self.model_name, set("/:'\"@?#")
+        name, barred = self.model_name, set("/:'\"@?#\\")
         check(
             bool(name.strip(" .")) and name.isprintable() and not set(name) & barred and len(name.encode()) <= 200,
             "tracking.model_name",
             name,
-            "a name of at most 200 bytes without / : @ ? #, quotation marks and line breaks",
+            "a name of at most 200 bytes without / : @ ? # \\, quotation marks and line breaks",
         )
         check(self.timeout_s >= 1, "tracking.timeout_s", self.timeout_s, "at least 1")
         check(self.pictures_every_epochs >= 1, "tracking.pictures_every_epochs", self.pictures_every_epochs, ">= 1")

@@ -251,7 +251,7 @@ class Registry:
             except outages() as error:
                 answered = isinstance(error, MlflowException) and error.error_code not in SILENT
                 kind = UserError if answered else RunError
-                raise kind(f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}") from error
+                raise kind(f"{model_uri} can't be had from {self.shown}: {outage_line(error, self.uri)}") from None
             candidates = [path.parent for path in Path(partial).rglob("weights.safetensors")]
             if not candidates:
                 raise UserError(f"{model_uri} in {self.shown} is not a model of this project.")
@@ -308,7 +308,7 @@ class Registry:
             if isinstance(error, MlflowException) and error.error_code not in SILENT:
                 what, mend = "refused", "Give MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD if it asks for them"
             said = outage_line(error, self.uri)
-            raise RunError(f"MLflow's registry at {self.shown} {what}: {said}. {mend}, or set tracking.uri.") from error
+            raise RunError(f"MLflow's registry at {self.shown} {what}: {said}. {mend}, or set tracking.uri.") from None
 
 
 def _is_whole(model_dir: Path) -> bool:

@@ -41,7 +41,7 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     The servers of `ec-descr-gen up` in `workdir` may want a password, which this process then uses.
 
     Raises:
-        UserError: Python lacks the database's driver.
+        UserError: Python lacks the database's driver; MLflow's own variables are no numbers.
     """
     up = served(workdir)
     if up is not None and up.auth and up.mlflow_url == uri:
@@ -53,7 +53,13 @@ def make_client(uri: str, *, workdir: Path, timeout_s: int) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results alone go there
     import mlflow
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
 
+    for variable in (MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT):
+        try:
+            variable.get()  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            raise UserError(f"the variable {variable.name} is no number ({first_line(error)}): mend it") from None
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it shows whole tracebacks of a full disk
@@ -118,7 +124,7 @@ def outage_line(error: Exception, uri: str) -> str:
     said = first_line(error)
     if said.endswith(":"):  # the reason stands in the next one
         said = " ".join(str(error).split())
-    return said[:300].replace(uri, shown_uri(uri))
+    return said.replace(uri, shown_uri(uri))[:300]
 
 
 def run_id_in(folder: Path) -> str | None:

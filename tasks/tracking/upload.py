@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_tracked(folder):
             print(f"{folder} holds no tracked run: give a folder WORKDIR/runs/<run-id>", file=sys.stderr)
             return 2
-        run = TrackedRun(folder)
+        run = TrackedRun(folder.resolve())  # the working directory is found from its path
         if options.tracking_uri:
             run.track_at(options.tracking_uri)
         count = len(run.journal.pending())

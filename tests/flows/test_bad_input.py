@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -16,15 +17,17 @@ from prefect.states import Failed
 from flows import launch, server
 from flows.cli import main, make_parser
 from flows.commands import evaluate, request_of, source_of
+from flows.demo import _catalogue
 from flows.describing import find_model
 from flows.evaluation import _score, evaluation
 from flows.pipeline import _through_the_gate, pipeline
 from flows.prefect_api import ask
 from flows.prepare import find_dataset
 from flows.reasons import ARTIFACT_KEY
-from flows.retraining import retraining
+from flows.retraining import check_gate, retraining
 from flows.settings import Settings, compose
 from model.errors import RunError, SettingError, UserError
+from model.files import read_json
 from model.settings import SearchConfig
 from tasks.read import Dataset
 from tasks.runs import Request, all_runs, find_run, recorded
@@ -283,6 +286,48 @@ def test_a_retraining_whose_model_mlflow_did_not_take_decides_nothing_and_says_h
         recorded(tmp_path, "00000001", request) as opened,
     ):
         _through_the_gate(opened, Settings(), dataset, {}, {}, {})
+
+
+def test_a_run_that_another_process_finished_while_this_one_waited_to_resume_it_is_left_alone(tmp_path: Path) -> None:
+    request = Request(flow="pipeline", catalog="c", image_base_url="", settings={})
+    with pytest.raises(RunError), recorded(tmp_path, "00000001", request):
+        raise RunError("an outage")
+    found = find_run(tmp_path, None)  # then the lock is waited for
+    with recorded(tmp_path, "00000001", request):
+        pass
+    with pytest.raises(UserError, match="run 00000001 is completed: only a failed or killed run can be resumed"):
+        launch.resume_run(found, tmp_path)
+
+
+def test_a_gate_whose_score_will_not_be_computed_is_told_before_anything_is_done() -> None:
+    settings = compose(assignments=["gate.score=bertscore_f1", "score.bertscore=never"])
+    with pytest.raises(UserError, match=r"gate\.score is bertscore_f1, which score\.bertscore=never leaves out: set "):
+        check_gate(settings)
+    check_gate(compose(assignments=["gate.score=bertscore_f1", "score.bertscore=end"]))
+    check_gate(compose(assignments=["score.bertscore=never"]))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_demo_that_is_killed_while_it_removes_the_one_before_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    folder = tmp_path / "demo"
+    _catalogue(folder, 12, split_seed=0)
+    remove = shutil.rmtree
+
+    def killed(path: Path, **_: Any) -> None:
+        if first and path.exists():
+            (path / "made.json").unlink()
+        if path.exists() or not first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _catalogue(folder, 14, split_seed=0)
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    _catalogue(folder, 14, split_seed=0)
+    assert len(read_json(folder / "catalog.json")) >= 14
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:

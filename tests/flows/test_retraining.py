@@ -286,6 +286,10 @@ def test_without_a_server_publish_still_copies_and_says_how_to_retrain(
     assert main(arguments) == 0
     assert "did not answer" in capsys.readouterr().out
     assert [*tmp_path.glob("catalogs/*/*")] == [copy], "the same content has one place"
+    odd = tmp_path / "pictures #2 of ?"
+    odd.mkdir()
+    assert main([*arguments[:3], str(odd), *arguments[4:]]) == 0
+    assert f"--image-base-url '{odd}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the command line shows of results that lack something."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,17 @@ def test_a_product_s_own_file_is_called_by_its_id_and_stays_in_its_folder(
 ) -> None:
     asked = Asked(picture=picture, address=Failed(reason="malformed_url"), id=record_id)
     assert file_name(asked) == name
+
+
+@pytest.mark.parametrize("store", ["/a b/workspace/mlflow.db", "/elsewhere/it's.db"])
+def test_the_command_that_shows_mlflows_pages_is_one_that_a_shell_takes_with_the_stores_own_files(
+    store: str,
+) -> None:
+    uri = f"sqlite:///{store}"
+    result = {
+        "epochs": 1, "best_epoch": 1, "model_dir": "m", "dataset_dir": "/a b/workspace/datasets/d",
+        "mlflow": {"tracking_uri": uri},
+    }  # fmt: skip
+    [line] = [cell for cell in show._places(result).columns[1]._cells if str(cell).startswith("mlflow")]
+    files = str(Path(store).parent / "mlartifacts")
+    assert shlex.split(str(line)) == ["mlflow", "ui", "--backend-store-uri", uri, "--artifacts-destination", files]

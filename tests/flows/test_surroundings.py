@@ -240,3 +240,90 @@ def test_a_variable_that_prefect_does_not_take_is_named_without_a_traceback(tmp_
     assert done.returncode == 2, done.stderr
     assert "Prefect's LoggingSettings do not take 'LOUD' for level" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+RECORD = '{"id": 1, "image_url": "http://shop.example/1.jpg", "description": "a red scarf"}'
+
+
+class HealthyOnly(BaseHTTPRequestHandler):
+    """A program that is well, as it says to everybody, and no Prefect server, or one that wants a password."""
+
+    status, body = 401, b""
+
+    def do_GET(self) -> None:
+        healthy = self.path.endswith("/health")
+        self.send_response(200 if healthy else self.status)
+        self.end_headers()
+        self.wfile.write(b"true" if healthy else self.body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "says"),
+    [
+        (401, b"", 1, "did not answer"),
+        (200, b'"2.20.1"', 2, "answers no Prefect 3 server: mend PREFECT_API_URL"),
+        (200, b'{"ok": true}', 2, "answers no Prefect 3 server: mend PREFECT_API_URL"),
+    ],
+)
+def test_a_healthy_server_that_takes_no_runs_is_one_clear_line(
+    tmp_path: Path, status: int, body: bytes, code: int, says: str
+) -> None:
+    (tmp_path / "c.jsonl").write_text(RECORD)
+    handler = type("Answers", (HealthyOnly,), {"status": status, "body": body})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        done = shell(f"prepare --catalog {tmp_path}/c.jsonl --workdir {tmp_path}/w", PREFECT_API_URL=url)
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    assert says in done.stderr.splitlines()[-1]
+
+
+def here(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a folder."""
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd=folder,
+        errors="replace",
+    )
+
+
+@pytest.mark.parametrize("name", [b"a?b", b"x\xff"])
+def test_the_working_directory_of_a_folder_that_databases_cannot_name_is_refused_also_where_none_is_given(
+    tmp_path: Path, name: bytes
+) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    done = here(folder, "runs")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "folder" in done.stderr.splitlines()[-1]
+
+
+def test_a_working_directory_that_cannot_be_one_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("loop", "x" * 300):
+        done = here(tmp_path, "runs", "--workdir", name)
+        assert done.returncode == 2, name
+        assert "Traceback" not in done.stderr
+
+
+def test_a_broken_project_file_where_the_command_is_run_is_one_clear_line(tmp_path: Path) -> None:
+    """Prefect looks for settings of its own in it."""
+    (tmp_path / "pyproject.toml").write_text("a = [")
+    (tmp_path / "c.jsonl").write_text(RECORD)
+    done = here(tmp_path, "prepare", "--catalog", "c.jsonl")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "mend the file here that Prefect takes its settings from" in done.stderr.splitlines()[-1]

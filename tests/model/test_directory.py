@@ -68,7 +68,8 @@ def test_a_changed_configuration_is_noticed_and_facts_can_be_added(saved: tuple[
     path.write_text(whole.replace('"size_px": 32', '"size_px": 64'))
     with pytest.raises(UserError, match=r"config\.json is not what was written there"):
         load_model(saved[1])
-    for broken in ("", whole[:-20], "[]", "{}"):
+    of_another_program = ('{"schema_version": 1}', '{"schema_version": 1, "sha256": {}, "encoder": []}')
+    for broken in ("", whole[:-20], "[]", "{}", *of_another_program):
         path.write_text(broken)
         with pytest.raises(UserError, match=r"no readable config\.json"):
             load_model(saved[1])

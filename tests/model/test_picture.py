@@ -3,14 +3,18 @@
 import io
 import math
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from benchmarks.corpus import psnr_db
 from model.bicubic import resize, with_pillow
@@ -83,15 +87,51 @@ def test_the_transparent_colour_of_a_png_of_16_bits_is_white(
 ) -> None:
     left, right = (struct.pack(f">{len(colour)}H", *colour) * 8 for colour in (clear, opaque))
 
+    header = struct.pack(">IIBBBBB", 16, 16, 16, kind, 0, 0, 0)
+    colour, pixels = struct.pack(f">{len(clear)}H", *clear), zlib.compress((b"\0" + left + right) * 16)
+    shown = decode(png(header, (b"tRNS", colour), (b"IDAT", pixels)), ImageConfig(size_px=16))
+    assert (shown[:, :, :8] == 255).all()
+    assert shown[:, 0, 15].tolist() == [value >> 8 for value in (opaque * 3)[:3]]
+
+
+def png(header: bytes, *blocks: tuple[bytes, bytes]) -> bytes:
     def block(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = block(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, kind, 0, 0, 0))
-    colour = block(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
-    pixels = block(b"IDAT", zlib.compress((b"\0" + left + right) * 16))
-    shown = decode(b"\x89PNG\r\n\x1a\n" + header + colour + pixels + block(b"IEND", b""), ImageConfig(size_px=16))
-    assert (shown[:, :, :8] == 255).all()
-    assert shown[:, 0, 15].tolist() == [value >> 8 for value in (opaque * 3)[:3]]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(block(*one) for one in ((b"IHDR", header), *blocks, (b"IEND", b"")))
+
+
+def test_a_palette_with_more_transparencies_than_colours_is_read_as_far_as_it_goes() -> None:
+    header = struct.pack(">IIBBBBB", 16, 16, 8, 3, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + bytes(16)) * 16)
+    data = png(header, (b"PLTE", bytes([200, 10, 30]) * 256), (b"tRNS", b"\xff" * 300), (b"IDAT", pixels))
+    assert decode(data, ImageConfig(size_px=16))[:, 0, 0].tolist() == [200, 10, 30]
+
+
+def test_large_pictures_of_a_format_that_hides_its_orientation_are_decoded_two_at_a_time_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To say how it is turned, a PNG is decoded as a whole."""
+    monkeypatch.setattr("model.picture.LARGE_PIXELS", 100)
+    data, load = encoded(Image.new("RGB", (32, 32)), "PNG"), PngImagePlugin.PngImageFile.load
+    now, most = [0], [0]
+    lock = threading.Lock()
+
+    def counted(image: PngImagePlugin.PngImageFile) -> Any:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02)
+        try:
+            return load(image)
+        finally:
+            with lock:
+                now[0] -= 1
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", counted)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: decode(data, ImageConfig(size_px=16)), range(16)))
+    assert most[0] == 2
 
 
 def test_half_transparent_pixels_are_mixed_with_white() -> None:

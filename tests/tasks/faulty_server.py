@@ -87,6 +87,7 @@ ANSWERS: dict[str, Callable[[], bytes]] = {
     "png_bomb": lambda: answer(png_bomb()),
     "gzip_bomb": lambda: answer(gzip_bomb(), headers="Content-Encoding: gzip\r\n"),
     "brotli": lambda: answer(b"??", headers="Content-Encoding: br\r\n"),
+    "aws_chunked": lambda: answer(jpeg(2), headers="Content-Encoding: aws-chunked\r\n"),
     "huge": lambda: b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + bytes(1000),
     "redirect_ftp": lambda: _redirect("ftp://example.com/a.jpg"),
     "redirect_file": lambda: _redirect("file:///etc/passwd"),

@@ -172,11 +172,28 @@ def test_of_several_pictures_of_a_product_the_first_counts(
 
 
 def test_what_programs_write_for_no_text_is_no_description(catalog_of: Callable[..., Catalog]) -> None:
-    texts = ["NULL", "NaN", " n/a ", "<p>None</p>", "Nude"]
+    texts = ["NULL", "NaN", " n/a ", "<p>None</p>", "#N/A", "NA", "\\N", "nil", "Nude"]
     rows = [{"id": n, "description": text, "image_url": "https://a.b/c"} for n, text in enumerate(texts)]
     catalog = catalog_of(rows)
-    assert catalog.rejected_by_reason == {"no description": 4}
+    assert catalog.rejected_by_reason == {"no description": 8}
     assert catalog.records["references"].to_pylist() == [["Nude"]]
+
+
+def test_what_programs_write_for_nothing_is_no_picture_and_no_split(catalog_of: Callable[..., Catalog]) -> None:
+    url = "https://a.b/1.jpg"
+    nothing: list[Any] = [float("nan"), {}, "nan", "None", "n/a", " "]
+    rows = [{"id": n, "description": "x", "image_url": one, "images": [url]} for n, one in enumerate(nothing)]
+    rows += [{"id": n + 10, "description": "x", "image_url": one} for n, one in enumerate([*nothing, "?w=60&h=90"])]
+    catalog = catalog_of([row | {"split": float("nan")} for row in rows], base="https://a.b/")
+    assert catalog.records["url"].to_pylist() == [url] * len(nothing)
+    assert catalog.rejected_by_reason == {"no picture url": len(nothing) + 1}
+
+
+def test_woocommerces_line_breaks_are_no_words(tmp_path: Path) -> None:
+    text = "<p>A red scarf.</p>\\n<p>Soft wool.</p>\\nMachine wash"
+    as_csv([{"id": 1, "image_url": "https://a.b/1.jpg", "description": text}], tmp_path / "c.csv")
+    [[found]] = read(tmp_path / "c.csv").records["references"].to_pylist()
+    assert found.split() == ["A", "red", "scarf.", "Soft", "wool.", "Machine", "wash"]
 
 
 def test_ten_thousand_images_in_one_record_are_one_picture(catalog_of: Callable[..., Catalog]) -> None:
@@ -321,6 +338,9 @@ def test_columns_are_mapped_by_configuration_and_html_is_stripped(tmp_path: Path
         ("<p>&lt;p&gt;One&lt;/p&gt; &lt;5</p>", "One <5"),
         ("<p>size &lt;M and up&gt;</p>", "size <M and up>"),
         ("ask <shop@a.example> &amp; wait", "ask <shop@a.example> & wait"),
+        ("Nice dress&lt;br /&gt;Soft", "Nice dress Soft"),
+        ("&lt;p class=&quot;x&quot;&gt;Nice", "Nice"),
+        ("Women&amp;#39;s dress", "Women's dress"),
         ("<!DOCTYPE html><td nowrap>one</td><br clear=all / >two<hr/>three", "one two three"),
     ],
 )
@@ -492,6 +512,24 @@ def test_what_shop_systems_answer_is_a_catalogue(tmp_path: Path, around: str | N
     assert (catalog.read, catalog.records.num_rows) == (3, 3)
 
 
+def test_a_column_whose_name_takes_two_lines_keeps_the_others_in_their_places(tmp_path: Path) -> None:
+    text = 'id,image_url,description,"my\nnote"\n1,https://a.b/1.jpg,a red scarf,x\n'
+    (tmp_path / "c.csv").write_text(text)
+    catalog = read(tmp_path / "c.csv")
+    assert (catalog.records["references"].to_pylist(), catalog.rejected_by_reason) == ([["a red scarf"]], {})
+
+
+def test_the_attributes_of_a_parquet_map_are_its_values(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "id": ["1"], "image_url": ["https://a.b/1.jpg"], "description": ["a scarf"],
+            "attr": pa.array([[("colour", "red"), ("fit", "slim")]], pa.map_(pa.string(), pa.string())),
+        }
+    )  # fmt: skip
+    pq.write_table(table, tmp_path / "c.parquet")
+    assert read(tmp_path / "c.parquet").records["attr"].to_pylist() == [["red", "slim"]]
+
+
 def test_a_table_may_write_its_columns_with_capitals(tmp_path: Path) -> None:
     woo = {
         "ID": "7",
@@ -511,6 +549,9 @@ def test_a_table_may_write_its_columns_with_capitals(tmp_path: Path) -> None:
     as_csv([woo | {"Text": "a green scarf"}], tmp_path / "mapped.csv")
     mapped = read(tmp_path / "mapped.csv", columns={"description": "Text"})
     assert mapped.records["references"].to_pylist() == [["a green scarf"]]
+    (tmp_path / "shopify.csv").write_text("id,image src,description\n1,https://a.b/1.jpg,a red scarf\n")
+    [shopify] = read(tmp_path / "shopify.csv", columns={"image_url": "Image Src"}).records["url"].to_pylist()
+    assert shopify == "https://a.b/1.jpg"
     as_csv([woo | {"Id": "8"}], tmp_path / "twice.csv")
     as_parquet([woo | {"Id": "8"}], tmp_path / "twice.parquet")
     for name in ("twice.csv", "twice.parquet"):

@@ -58,7 +58,16 @@ def test_a_page_in_a_pictures_place_comes_with_status_200(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["images/gone.jpg", "answers.json", "images", "../secret.jpg", "%2e%2e/secret.jpg", "images/..%2f..%2fsecret.jpg"],
+    [
+        "images/gone.jpg",
+        "answers.json",
+        "images",
+        "../secret.jpg",
+        "%2e%2e/secret.jpg",
+        "images/..%2f..%2fsecret.jpg",
+        "a%00.jpg",
+        f"{'x' * 300}.jpg",
+    ],
 )
 def test_nothing_but_pictures_of_the_folder_is_served(folder: Path, path: str) -> None:
     with serve_images(folder) as base:

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import shutil
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -188,6 +189,15 @@ def test_drafts_whose_file_another_process_removes_as_it_ends_are_kept_in_a_new_
     assert len(partial.read_text().splitlines()) == 1, "the header"
     kept.remove()
     kept.close()
+
+
+def test_drafts_of_other_pictures_that_a_kill_left_are_made_anew(drafter: Drafter, shop: Path, tmp_path: Path) -> None:
+    """As where --image-base-url was mistaken first."""
+    other = shutil.copytree(shop, tmp_path / "other")
+    with pytest.raises(KilledError):
+        killed_after(drafter, 33).write(missing(shop / "catalog.json", str(other)), tmp_path / "drafts.csv")
+    rows = drafter.write(missing(shop / "catalog.json", str(shop)), tmp_path / "drafts.csv")
+    assert all(str(row["picture"]).startswith(str(shop)) for row in rows if row["picture"])
 
 
 def test_what_another_model_or_search_began_is_drafted_anew(drafter: Drafter, shop: Path, tmp_path: Path) -> None:

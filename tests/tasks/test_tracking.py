@@ -374,6 +374,42 @@ def test_an_upload_to_an_address_that_is_none_changes_nothing(
     assert TrackedRun(run.run_dir).run_id == run.run_id
 
 
+@pytest.mark.usefixtures("_no_pause")
+def test_an_upload_from_inside_the_runs_folder_goes_to_the_same_store(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(workdir, "r1")
+    run.journal.append("note", markdown="kept", picture="")
+    assert run.journal.pending()
+    monkeypatch.chdir(run.run_dir / "tracking")
+    assert upload([".."]) == 0
+    assert not (run.run_dir / "mlflow.db").exists()
+    assert not TrackedRun(run.run_dir).journal.pending()
+    assert stored(run).data.tags["mlflow.note.content"] == "kept"
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_a_store_that_comes_back_empty_while_a_run_goes_on_is_told_all_of_it(workdir: Path, empty_store: Path) -> None:
+    run = start(workdir, "r1")
+    run.log_metrics({"loss": 2.0}, step=1)
+    shutil.copy(empty_store, workdir)
+    again = TrackedRun(run.run_dir)  # as the upload has it, a process of its own
+    again.log_metrics({"loss": 1.0}, step=2)
+    again.end()
+    assert not again.journal.pending()
+    assert stored(again).data.metrics["loss"] == 1.0
+    assert stored(again).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+def test_a_variable_of_mlflows_that_is_no_number_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "20s")
+    with pytest.raises(UserError, match=f"the variable {name} is no number"):
+        make_client("http://127.0.0.1:1", workdir=tmp_path, timeout_s=1)
+
+
 def test_an_upload_to_a_database_without_its_driver_is_one_clear_line(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -665,7 +701,14 @@ def test_the_workdirs_own_store_is_used_unless_another_is_named(
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("uri", "file:///tmp/x"), ("experiment", " "), ("model_name", "a/b"), ("model_name", "O'Neill"), ("timeout_s", 0)],
+    [
+        ("uri", "file:///tmp/x"),
+        ("experiment", " "),
+        ("model_name", "a/b"),
+        ("model_name", "O'Neill"),
+        ("model_name", "shop\\"),
+        ("timeout_s", 0),
+    ],
 )
 def test_a_wrong_setting_is_named_with_its_bound(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"tracking\.{field} is .*: must be "):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.request
 import warnings
@@ -300,10 +301,14 @@ def test_the_same_version_of_another_registry_is_another_model(made: Made, tmp_p
 def test_a_server_that_goes_while_a_model_is_fetched_is_an_outage_and_no_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = Registry(TrackingConfig(uri=f"http://127.0.0.1:{free_port()}"), tmp_path)
+    registry = Registry(TrackingConfig(uri=f"http://me:swordfish@127.0.0.1:{free_port()}"), tmp_path)
     monkeypatch.setattr(registry, "_version", lambda _: SimpleNamespace(name="ec-descr-gen", version="1", source="s"))
-    with pytest.raises(RunError, match="models:/ec-descr-gen/1 can't be had from"):
+    with pytest.raises(RunError, match="models:/ec-descr-gen/1 can't be had from") as fetching:
         registry.fetch("models:/ec-descr-gen/1", tmp_path / "models")
+    with pytest.raises(RunError, match="did not answer") as asking:
+        registry.champion()
+    for raised in (fetching, asking):  # a worker's run log has all of it
+        assert "swordfish" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.usefixtures("_no_retries")
