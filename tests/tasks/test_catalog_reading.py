@@ -513,7 +513,7 @@ def test_what_shop_systems_answer_is_a_catalogue(tmp_path: Path, around: str | N
 
 
 def test_a_column_whose_name_takes_two_lines_keeps_the_others_in_their_places(tmp_path: Path) -> None:
-    text = 'id,image_url,description,"my\nnote"\n1,https://a.b/1.jpg,a red scarf,x\n'
+    text = 'id,image_url,description,"my\nnote",stock\n1,https://a.b/1.jpg,a red scarf,x,3\n'
     (tmp_path / "c.csv").write_text(text)
     catalog = read(tmp_path / "c.csv")
     assert (catalog.records["references"].to_pylist(), catalog.rejected_by_reason) == ([["a red scarf"]], {})
