@@ -180,9 +180,7 @@ def _first_picture(images: Any) -> Any:
     """The first colour's lowest key that has a url (FACAD), a shop system's `src`, or the first of a list of urls."""
     if type(images) is not list:
         return images
-    if not images:
-        return None
-    first = images[0]
+    first = next((one for one in images if one), None)  # some have gaps: [null, {"src": …}]
     if type(first) is not dict:
         return first
     if url := first.get("0") or first.get("src"):

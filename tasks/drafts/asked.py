@@ -71,7 +71,9 @@ def _expand(given: str) -> list[str]:
         raise UserError("an empty name stands for no picture: give a file, a folder or a URL")
     path = Path(given)
     if path.is_dir():
-        inside = sorted(str(one) for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+        # Not ._a.jpg, which macOS puts beside a.jpg on other systems' disks.
+        found = (one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and not one.name.startswith("._"))
+        inside = sorted(map(str, found))
         if not inside:
             raise UserError(f"the folder {given} holds no pictures ({', '.join(sorted(SUFFIXES))})")
         if odd := [one for one in inside if not is_utf8(one)]:

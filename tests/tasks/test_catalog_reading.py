@@ -262,10 +262,13 @@ def test_an_empty_field_does_not_hide_a_filled_one(catalog_of: Callable[..., Cat
             {"id": 3, "image_url": url, "descriptions": ["", "<br>"], "description": "three"},
             {"id": 4, "image_url": url, "description": ["four", "", "fourth"]},
             {"id": 5, "image_url": url, "descriptions": [], "description": ["five"]},
+            {"id": 6, "images": [None, "", {}, {"src": url}], "description": "six"},
+            {"id": 7, "image_url": {"src": url}, "images": ["", url], "description": "seven"},
         ]
     )
     assert catalog.records.select(["url", "references"]).to_pylist() == [
-        {"url": url, "references": texts} for texts in (["one"], ["two"], ["three"], ["four", "fourth"], ["five"])
+        {"url": url, "references": texts}
+        for texts in (["one"], ["two"], ["three"], ["four", "fourth"], ["five"], ["six"], ["seven"])
     ]
 
 

@@ -330,7 +330,7 @@ def test_where_a_file_has_drafts_already_new_pictures_that_cannot_be_had_are_row
 
 
 def test_pictures_in_folders_are_found_whatever_the_case_of_their_endings(tmp_path: Path) -> None:
-    for name in ("deep/B.JPG", "a.jpeg", "notes.txt"):
+    for name in ("deep/B.JPG", "a.jpeg", "._a.jpeg", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     found = [Path(one.picture).relative_to(tmp_path).as_posix() for one in named_pictures([str(tmp_path)])]
