@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from flows.champion import champions_settings
 from flows.environment import variables
 from flows.how_far import how_far
 from flows.launch import launch, resume_run
+from flows.reasons import resume_command
 from flows.settings import Settings, compose, explanations, suggest
 from flows.show import Shown
 from model.errors import UserError
@@ -135,9 +135,7 @@ def runs(options: argparse.Namespace) -> Shown:
             "catalog": record.request.catalog,
             "dataset_id": record.dataset_id,
             "reason": record.reason,
-            "resume": shlex.join(["ec-descr-gen", "resume", record.run_id, "--workdir", str(options.workdir)])
-            if record.unfinished
-            else "",
+            "resume": resume_command(record.run_id, options.workdir) if record.unfinished else "",
         }
         for record in all_runs(options.workdir)
     ]

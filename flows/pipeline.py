@@ -1,7 +1,6 @@
 """The full pipeline: from a catalogue to a registered model with honest scores."""
 
 import logging
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,13 @@ from prefect.runtime import flow_run
 
 from flows.named import check_to_train
 from flows.prepare import data_stages
-from flows.reasons import TOLD, catalogue_name
+from flows.reasons import TOLD, catalogue_name, resume_command
 from flows.settings import Settings
 from model.directory import read_config
 from model.errors import RunError
 from model.warm_start import check_shape
 from tasks.catalog.sampling import too_few_to_learn
-from tasks.catalog.urls import is_web, without_secrets
+from tasks.catalog.urls import shown_base
 from tasks.dataset_files import DROPPED_FILE, OUTCOMES_FILE, REJECTED_FILE, TEST_STORE, TRAIN_STORE
 from tasks.evaluate import check_writers, evaluate
 from tasks.promote import promote
@@ -73,7 +72,7 @@ def all_stages(
         name=f"{Path(request.catalog).stem} {run.record.run_id}",
         parameters={
             "catalog_file": request.catalog,
-            "image_base_url": without_secrets(base) if is_web(base := request.image_base_url) else base,
+            "image_base_url": shown_base(request.image_base_url),
             **request.settings,
         },
         tags=environment_tags(),
@@ -154,7 +153,7 @@ def _through_the_gate(
     if not registered:
         raise RunError(
             f"MLflow did not take the model, so nothing is decided: once it answers, "
-            f"`{shlex.join(['ec-descr-gen', 'resume', run.record.run_id, '--workdir', str(run.workdir)])}`"
+            f"`{resume_command(run.record.run_id, run.workdir)}`"
         )
     run.note(stage="promote")
     return promote(

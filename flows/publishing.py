@@ -18,7 +18,7 @@ from model.errors import RunError, UserError
 from tasks.catalog.fingerprint import catalog_fingerprint
 from tasks.catalog.published import keep
 from tasks.catalog.reader import read_catalog
-from tasks.catalog.urls import is_web, without_secrets
+from tasks.catalog.urls import shown_base
 from tasks.progress import progress
 
 FIRST = "begin with `ec-descr-gen run`, or change them with `ec-descr-gen retrain`"
@@ -45,7 +45,7 @@ def publish(options: argparse.Namespace) -> Shown:
     fingerprint = catalog_fingerprint(found.records)
     path = keep(source, options.workdir, fingerprint=fingerprint, image_base_url=base)
     reason = tell_prefect(options.workdir, {"path": str(path), "image_base_url": base})
-    shown = without_secrets(base) if is_web(base) else base
+    shown = shown_base(base)
     by_hand = ["ec-descr-gen", "retrain", "--catalog", str(path), "--workdir", str(options.workdir)]
     by_hand += ["--image-base-url", shown] if base else []
     result = {

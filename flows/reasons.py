@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 ARTIFACT_KEY = "why-it-stopped"
 
 
+def resume_command(run_id: str, workdir: Path) -> str:
+    """What to type to go on with a run."""
+    return shlex.join(["ec-descr-gen", "resume", run_id, "--workdir", str(workdir)])
+
+
 def how_to_go_on(record: RunRecord | None, workdir: Path, *, deployed: bool) -> str:
     """A sentence for whoever reads why a run stopped. Prefect retries only what a deployment started."""
     if record is None:  # `resume` would not find it
         return f"It had not begun: {'Retry begins it' if deployed else 'start it again'}."
     if record.state == "refused":
         return "Nothing was done yet: mend that, then start it again."
-    command = shlex.join(["ec-descr-gen", "resume", record.run_id, "--workdir", str(workdir)])
+    command = resume_command(record.run_id, workdir)
     return f"{'Retry goes on where it stopped; so does' if deployed else 'It goes on where it stopped with'}: {command}"
 
 

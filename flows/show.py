@@ -13,7 +13,7 @@ from flows.server import prefect_pages
 from model.files import read_json
 from tasks.catalog.report_text import REPORT_JSON, report_table
 from tasks.scoring.config import TITLES
-from tasks.tracking.config import SQLITE
+from tasks.tracking.config import SQLITE, files_beside
 
 # What a command gives back: its result, which `--json` prints, and the function that shows it to a person.
 Shown = tuple[Any, Callable[[Any], None]]
@@ -155,14 +155,8 @@ def _places(result: Mapping[str, Any]) -> Table:
         table.add_row("registered", "not yet: MLflow did not answer; see the command above")
     uri = result["mlflow"]["tracking_uri"]
     workdir = Path(result["dataset_dir"]).parents[1]
-    if uri.startswith(SQLITE):  # its files are beside it
-        files = Path(uri.removeprefix(SQLITE)).parent / "mlartifacts"
-        table.add_row(
-            "MLflow's pages",
-            shlex.join(["mlflow", "ui", "--backend-store-uri", uri, "--artifacts-destination", f"{files}"]),
-        )
-    else:
-        table.add_row("MLflow's pages", uri)
+    command = ["mlflow", "ui", "--backend-store-uri", uri, "--artifacts-destination", str(files_beside(uri))]
+    table.add_row("MLflow's pages", shlex.join(command) if uri.startswith(SQLITE) else uri)
     table.add_row("Prefect's pages", prefect_pages(workdir))
     return table
 

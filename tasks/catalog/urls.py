@@ -56,6 +56,11 @@ def without_secrets(url: str) -> str:
     return _USER.sub("//", _without_query(url))
 
 
+def shown_base(base: str) -> str:
+    """What relative urls resolve against, as it may be shown: a folder's name may hold # and ?, and no secret."""
+    return without_secrets(base) if is_web(base) else base
+
+
 def _without_query(url: str) -> str:
     """The url without query and fragment."""
     return url.partition("#")[0].partition("?")[0]

@@ -6,7 +6,6 @@ scheme (pyproject.toml), this module reads and writes it beside the SQLite store
 and without it are the same to both.
 """
 
-from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -14,7 +13,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking import get_tracking_uri
 
-from tasks.tracking.config import SQLITE
+from tasks.tracking.config import SQLITE, files_beside
 
 
 def artifact_repository(
@@ -24,7 +23,7 @@ def artifact_repository(
     store = tracking_uri or get_tracking_uri()
     if not store.startswith(SQLITE):
         return MlflowArtifactsRepository(artifact_uri, tracking_uri=tracking_uri, registry_uri=registry_uri)
-    root = (Path(store.removeprefix(SQLITE)).parent / "mlartifacts").resolve()
+    root = files_beside(store).resolve()
     place = (root / unquote(urlparse(artifact_uri).path).lstrip("/")).resolve()
     assert place.is_relative_to(root), f"{artifact_uri} points out of {root}"
     return LocalArtifactRepository(place.as_uri(), tracking_uri=tracking_uri, registry_uri=registry_uri)

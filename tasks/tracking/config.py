@@ -14,6 +14,11 @@ SQLITE = "sqlite:///"  # before the path of a store that is a file
 SCHEMES = ("http://", "https://", "sqlite://", "postgresql://", "postgresql+", "mysql://", "mysql+")
 
 
+def files_beside(store: str) -> Path:
+    """Where the files of the runs in a SQLite store are."""
+    return Path(store.removeprefix(SQLITE)).parent / "mlartifacts"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     """Where runs are tracked, and under which names."""
