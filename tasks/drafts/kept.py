@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from model.errors import UserError
 from tasks.drafts.table import Row, row_key
@@ -38,22 +38,10 @@ class Kept:
     def __init__(self, out: Path, made_by: Mapping[str, Any]) -> None:
         self.path = out.with_name(f"{out.name}.partial")
         self.rows: dict[str, Row] = {}
-        while True:
-            try:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("ab+")
-            except OSError as error:
-                raise UserError(f"cannot write {out}: {error.strerror}; name another --out") from None
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._file.close()
-                raise UserError(
-                    f"{out} is being written by another process: wait for it, or name another --out"
-                ) from None
-            if self._is_there():
-                break
-            self._file.close()  # the process that had it removed it meanwhile
+        self._file = self._locked(out)
+        while not self._is_there():  # the process that had it removed it meanwhile
+            self._file.close()
+            self._file = self._locked(out)
         header = {"made_by": json.loads(json.dumps(made_by))}
         self._file.seek(0)
         text = self._file.read()
@@ -65,6 +53,19 @@ class Kept:
         else:
             self._file.truncate(0)
             self._append([header])
+
+    def _locked(self, out: Path) -> IO[bytes]:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("ab+")
+        except OSError as error:
+            raise UserError(f"cannot write {out}: {error.strerror}; name another --out") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise UserError(f"{out} is being written by another process: wait for it, or name another --out") from None
+        return file
 
     def _is_there(self) -> bool:
         try:
